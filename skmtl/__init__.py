@@ -1,0 +1,39 @@
+"""Sparse autoencoders and multi-task learning as scikit-learn estimators.
+
+Names are imported when first used: ``import skmtl`` loads neither scikit-learn nor Numba.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from skmtl._version import __version__
+
+if TYPE_CHECKING:
+    from skmtl._classifier import MultiTaskSAEClassifier
+    from skmtl._stacking import stack_tasks, unstack_tasks
+    from skmtl._transformer import SparseAutoencoderTransformer
+
+_HOME = {
+    "SparseAutoencoderTransformer": "skmtl._transformer",
+    "MultiTaskSAEClassifier": "skmtl._classifier",
+    "stack_tasks": "skmtl._stacking",
+    "unstack_tasks": "skmtl._stacking",
+}
+
+__all__ = [
+    "MultiTaskSAEClassifier",
+    "SparseAutoencoderTransformer",
+    "__version__",
+    "stack_tasks",
+    "unstack_tasks",
+]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'skmtl' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

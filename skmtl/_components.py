@@ -1,0 +1,25 @@
+"""From what a user wrote (a name or an instance) to the component that a fit uses."""
+
+from sklearn.base import clone
+
+
+def resolve(value, table):
+    """Return a validated clone of ``value``, or of the default instance a name stands for.
+
+    Parameters
+    ----------
+    value : str or component
+        A key of ``table``, or an instance. The instance need not come from skmtl: having the
+        methods is enough, which the estimators' parameter constraints check.
+    table : dict of str to class
+        The variants by name.
+
+    Returns
+    -------
+    component
+        The user's own object is never touched.
+    """
+    component = table[value]() if isinstance(value, str) else clone(value, safe=False)
+    if hasattr(component, "validate"):
+        component.validate()
+    return component

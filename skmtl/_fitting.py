@@ -1,0 +1,215 @@
+"""What the estimators share, as functions: from parameters to a fit, from arrays to rows.
+
+An estimator validates, calls ``start`` (or ``resume``), ``train`` once or twice, and publishes.
+"""
+
+from copy import deepcopy
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_random_state
+
+from skmtl import _linalg
+from skmtl._autoencoder import init_params
+from skmtl._components import resolve
+from skmtl._constraints import UnitAtoms
+from skmtl._objectives import Additive, MixtureLikelihood, WeightDecay
+from skmtl._schedules import SCHEDULES
+from skmtl._sklearn import HasMethods, Interval, StrOptions
+from skmtl._threads import map_row_blocks
+from skmtl._training import Settings, Watch, minimize
+from skmtl.losses import LOSSES, Mixture
+from skmtl.optimizers import OPTIMIZERS
+from skmtl.sparsifiers import SPARSIFIERS, Relu, Softmax
+
+COMMON_CONSTRAINTS: dict = {
+    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "sparsifier": [
+        StrOptions({"auto", *SPARSIFIERS}),
+        HasMethods(["init", "forward", "backward", "term", "freeze"]),
+        None,
+    ],
+    "loss": [StrOptions(set(LOSSES)), HasMethods(["initial_bias", "baseline", "value_and_grad"])],
+    "optimizer": [StrOptions(set(OPTIMIZERS)), HasMethods(["init", "step"])],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "schedule": [StrOptions(set(SCHEDULES))],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left"), None],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "warm_start": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+    "n_jobs": [Integral, None],
+    "decoder_norm": [StrOptions({"unit"}), None],
+    "bias_init": [StrOptions({"mean", "zero"})],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "sparse_output": ["boolean"],
+}
+
+
+def components(estimator):
+    """Loss and sparsifier of an estimator, resolved and checked against each other."""
+    loss = resolve(estimator.loss, LOSSES)
+    chosen = estimator.sparsifier
+    if isinstance(loss, Mixture):
+        if not (isinstance(chosen, str) and chosen in ("auto", "softmax")) and not isinstance(
+            chosen, Softmax
+        ):
+            raise ValueError(
+                "sparsifier must be 'auto' or 'softmax' with loss='mixture', whose code is the "
+                f"mixing weights; got {chosen!r}."
+            )
+        return loss, Softmax()
+    if chosen is None:
+        return loss, Relu()
+    return loss, resolve("topk" if isinstance(chosen, str) and chosen == "auto" else chosen, SPARSIFIERS)
+
+
+def reconstruction(loss):
+    """The part of the objective that a loss belongs to."""
+    return MixtureLikelihood(loss) if isinstance(loss, Mixture) else Additive(loss)
+
+
+def start(estimator, X, weight, loss, sparsifier):
+    """Fresh ``params`` and ``state``; the data enter only through weighted means."""
+    rng = np.random.default_rng(check_random_state(estimator.random_state).randint(2**31))
+    mean, variance = _linalg.weighted_moments(X, weight)
+    b_dec = loss.initial_bias(mean) if estimator.bias_init == "mean" else np.zeros(len(mean))
+    params = init_params(estimator.n_components, X.shape[1], X.dtype, b_dec, rng)
+    if isinstance(loss, Mixture):
+        loss.init(params, variance, rng)
+    params.update(sparsifier.init(estimator.n_components, X.dtype, rng))
+    return params, {"rng": rng}
+
+
+def resume(estimator):
+    """Copies of a fitted estimator's ``params`` and ``state``, to train on."""
+    return deepcopy(estimator._params), deepcopy(estimator._state)
+
+
+def baseline(X, weight, loss):
+    """The loss's unit on these rows; 1 where a constant is already perfect."""
+    value = loss.baseline(*_linalg.weighted_moments(X, weight))
+    return value if value > 0 else 1.0
+
+
+def decay_terms(estimator, loss, extra=()):
+    """L2 on the weight matrices; not on unit-norm atoms, whose norm is fixed."""
+    if not estimator.weight_decay:
+        return []
+    free_atoms = () if _unit_atoms(estimator, loss) else ("W_dec",)
+    return [WeightDecay(estimator.weight_decay, ("W_enc", *free_atoms, *extra))]
+
+
+def _unit_atoms(estimator, loss):
+    return estimator.decoder_norm == "unit" and not isinstance(loss, Mixture)
+
+
+def train(estimator, objective, params, state, data, *, max_iter=None, stops=True, **more):
+    """Run the loop with an estimator's settings; keeps the optimizer's state in ``state``.
+
+    ``max_iter`` overrides the estimator's; ``stops=False`` runs all of it at a constant rate.
+    """
+    optimizer = resolve(estimator.optimizer, OPTIMIZERS)
+    if "optimizer" not in state:
+        buffers = getattr(objective.sparsifier, "buffers", ())
+        state["optimizer"] = optimizer.init({n: a for n, a in params.items() if n not in buffers})
+    loss = objective.reconstruction.loss
+    settings = Settings(
+        optimizer=optimizer,
+        learning_rate=estimator.learning_rate,
+        max_iter=estimator.max_iter if max_iter is None else max_iter,
+        batch_size=estimator.batch_size,
+        schedule=SCHEDULES[estimator.schedule] if stops else None,
+        constraints=[UnitAtoms()] if _unit_atoms(estimator, loss) else [],
+        tol=more.pop("tol", estimator.tol) if stops else None,
+        n_iter_no_change=estimator.n_iter_no_change,
+        early_stopping=estimator.early_stopping and stops,
+    )
+    return minimize(objective, params, state, data, settings, **more)
+
+
+class EpochWatch(Watch):
+    """Tells scikit-learn's callbacks and, with ``verbose``, the user of each epoch.
+
+    Parameters
+    ----------
+    estimator : estimator
+    context : CallbackContext
+        The root context of the fit.
+    X, y : array-like
+        Handed to the callbacks.
+    attributes : callable
+        From ``params`` to the fitted attributes, for callbacks that look at the model.
+    what : str
+        Name of the task, "epoch" or "pretraining epoch".
+    """
+
+    def __init__(self, estimator, context, X, y, attributes, what="epoch"):
+        self.estimator, self.context, self.X, self.y = estimator, context, X, y
+        self.attributes, self.what = attributes, what
+
+    def begin(self, epoch):
+        self._epoch_context = self.context.subcontext(task_name=self.what)
+        self._epoch_context.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+
+    def end(self, epoch, params, history):
+        if self.estimator.verbose:
+            held_out = history.validation_curve
+            print(
+                f"[{type(self.estimator).__name__}] {self.what} {epoch + 1}: "
+                f"loss {history.loss_curve[-1]:.6f}"
+                + (f", validation loss {held_out[-1]:.6f}" if held_out else "")
+            )
+        return self._epoch_context.call_on_fit_task_end(
+            estimator=self.estimator,
+            X=self.X,
+            y=self.y,
+            reconstruction_attributes=lambda: self.attributes(deepcopy(params)),
+        )
+
+
+# --- after the fit --------------------------------------------------------------------------
+
+
+def code_attributes(params, sparsifier, objective):
+    """Fitted attributes both estimators publish."""
+    n_components, n_features = params["W_dec"].shape
+    return {
+        "_params": params,
+        "_objective": objective,
+        "_n_features_out": n_components,
+        "components_": params["W_dec"],
+        "encoder_components_": params.get("W_enc", np.zeros((n_components, n_features))),
+        "encoder_bias_": params["b_enc"],
+        "decoder_bias_": params["b_dec"],
+    }
+
+
+def codes(estimator, X):
+    """Code of each row, dense or CSR as ``sparse_output`` says, row block by row block."""
+    objective, params = estimator._objective, estimator._params
+
+    def block_code(block):
+        code = objective.code(params, X[block])
+        return _linalg.to_scipy(code) if estimator.sparse_output else _linalg.to_dense(code)
+
+    blocks = map_row_blocks(block_code, X.shape[0], estimator.n_jobs)
+    if estimator.sparse_output:
+        return sp.vstack(blocks, format="csr")
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def firing_rate(estimator, objective, params, data):
+    """Weighted share of the rows on which each latent is active, (n_components,)."""
+    shares = map_row_blocks(
+        lambda block: data.weight[block]
+        @ (_linalg.to_dense(objective.code(params, data.batch.X[block])) != 0),
+        data.n_rows,
+        estimator.n_jobs,
+    )
+    return np.sum(shares, axis=0, dtype=np.float64) / data.n_rows

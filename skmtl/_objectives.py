@@ -1,0 +1,187 @@
+"""What is minimized: ``(params, state, batch, step) -> value, grads``.
+
+value = reconstruction_weight / baseline * sum_i w_i (loss_i + penalties)  +  balance(task losses)
+
+The row weights w_i of a batch sum to one on average; so do those of each task over its labels.
+The training loop, the optimizers and the gradient check know nothing else about a model.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp
+
+from skmtl import _autoencoder, _heads, _linalg
+from skmtl._autoencoder import Adjoints, Signals
+
+
+class Batch(NamedTuple):
+    """Rows of the data. ``labels`` (n, T) integers, -1 for missing; ``label_weight`` (n, T)."""
+
+    X: Any
+    labels: np.ndarray | None = None
+    label_weight: np.ndarray | None = None
+
+
+@dataclass
+class Step:
+    """What the loop knows and the parts of an objective may ask."""
+
+    weight: np.ndarray  # of each row, (n,); sums to one on average over the batches
+    train: bool = True
+    progress: float = 1.0  # share of the fit that lies behind, 1 in partial_fit
+    rng: np.random.Generator | None = None
+
+
+@dataclass
+class Additive:
+    """Reconstruction by ``link(code @ W_dec + b_dec)``, judged by a loss."""
+
+    loss: Any
+
+    def value_and_backward(self, params, X, weight, fwd, adj, grads):
+        X = _linalg.dense_block(X)
+        fwd.recon = _autoencoder.decode(params, fwd.code)
+        adj.recon = np.empty_like(fwd.recon)
+        value = self.loss.value_and_grad(fwd.recon, X, weight, adj.recon)
+        _autoencoder.decoder_backward(params, fwd, adj, grads)
+        return value
+
+    def per_row(self, params, X, fwd):
+        return self.loss.per_row(_autoencoder.decode(params, fwd.code), _linalg.dense_block(X))
+
+    def code(self, params, X, fwd):
+        return fwd.code
+
+    def inverse(self, params, code):
+        return self.loss.link(_autoencoder.decode(params, code))
+
+
+@dataclass
+class MixtureLikelihood:
+    """The origin's p(x) = sum_h alpha_h p_dec(x; h), alpha the code."""
+
+    loss: Any
+
+    def value_and_backward(self, params, X, weight, fwd, adj, grads):
+        return self.loss.value_and_grad(X, weight, fwd, adj, params, grads)
+
+    def per_row(self, params, X, fwd):
+        return -logsumexp(self.loss.log_joint(X, fwd.pre, params), axis=1)
+
+    def code(self, params, X, fwd):
+        if self.loss.amortized:
+            return fwd.code
+        return self.loss.responsibilities(X, fwd.pre, params)
+
+    def inverse(self, params, code):
+        return code @ self.loss.means(params)
+
+
+@dataclass
+class Tasks:
+    """The task part: a softmax head per task, their losses combined by the balancer."""
+
+    offsets: np.ndarray
+    balancer: Any
+
+    def value_and_backward(self, params, state, batch, fwd, adj, grads, step):
+        losses, d_scores = self.losses(params, batch, fwd.code)
+        counts = np.count_nonzero(batch.labels >= 0, axis=0)
+        value, weights = self.balancer.balance(losses, counts, None, state["balancer"], step)
+        _heads.heads_backward(
+            params, fwd.code, d_scores, weights, self.offsets, adj.code, grads
+        )
+        return value
+
+    def losses(self, params, batch, code):
+        scores = _heads.scores(params, code)
+        d_scores = np.empty_like(scores)
+        losses = np.zeros(len(self.offsets) - 1)
+        _heads.softmax_loss(
+            scores, self.offsets, batch.labels, batch.label_weight, d_scores, losses
+        )
+        return losses, d_scores
+
+
+@dataclass
+class Objective:
+    """Sparse code, a reconstruction, and perhaps tasks on it."""
+
+    sparsifier: Any
+    reconstruction: Any
+    reconstruction_weight: float = 1.0  # over the loss's baseline, where tasks stand beside it
+    tasks: Tasks | None = None
+    terms: list = field(default_factory=list)
+
+    @property
+    def shifted(self):
+        return self.reconstruction.loss.shifts_input
+
+    def __call__(self, params, state, batch, step):
+        """Value on a batch and its gradients by name; parameters without a gradient are left out."""
+        grads: dict = {}
+        fwd = self.forward(params, batch.X, step)
+        adj = Adjoints(code=_linalg.zeros_like(fwd.code))
+        own = replace(step, weight=step.weight * self.reconstruction_weight)
+        value = 0.0
+        if self.reconstruction_weight > 0:
+            value += self.reconstruction.value_and_backward(
+                params, batch.X, own.weight, fwd, adj, grads
+            )
+        if self.tasks is not None:
+            value += self.tasks.value_and_backward(params, state, batch, fwd, adj, grads, step)
+        for term in (self.sparsifier.term, *self.terms):
+            value += term(batch, fwd, adj, params, state, grads, own)
+        self.sparsifier.backward(fwd, adj, params, grads, step)
+        _autoencoder.encoder_backward(params, batch.X, self.shifted, adj, grads)
+        return value, grads
+
+    def forward(self, params, X, step):
+        pre = _autoencoder.pre_activations(params, X, self.shifted)
+        return Signals(pre=pre, code=self.sparsifier.forward(pre, params, step))
+
+    # --- at inference: a row's result depends on that row alone -----------------------------------
+
+    def infer(self, params, X):
+        """Signals of a block of rows, no training-time rule applied."""
+        return self.forward(params, X, Step(weight=np.ones(X.shape[0], X.dtype), train=False))
+
+    def code(self, params, X):
+        return self.reconstruction.code(params, X, self.infer(params, X))
+
+    def row_losses(self, params, X):
+        """Reconstruction loss of each row, (n,)."""
+        return self.reconstruction.per_row(params, X, self.infer(params, X))
+
+    def scores(self, params, X):
+        """Scores of all heads, (n, total number of classes)."""
+        return _heads.scores(params, self.infer(params, X).code)
+
+    def validate(self, params, batch):
+        """Sums over the rows: the task losses (T,), or without tasks the weighted row losses (1,)."""
+        if self.tasks is not None:
+            return self.tasks.losses(params, batch, self.infer(params, batch.X).code)[0]
+        return np.array([self.row_losses(params, batch.X).sum(dtype=np.float64)])
+
+    def freeze(self, params, blocks, weight):
+        """Let the sparsifier set what inference needs from the training rows."""
+        pre_blocks = (_autoencoder.pre_activations(params, X, self.shifted) for X in blocks)
+        self.sparsifier.freeze(pre_blocks, weight, params)
+
+
+@dataclass
+class WeightDecay:
+    """``amount / 2 * sum of squares`` of the named weight matrices, a term."""
+
+    amount: float
+    names: tuple
+
+    def __call__(self, batch, fwd, adj, params, state, grads, step):
+        value = 0.0
+        for name in self.names:
+            W = params[name]
+            _linalg.add_gradient(grads, name, W.dtype.type(self.amount) * W)
+            value += 0.5 * self.amount * float(np.vdot(W, W))
+        return value

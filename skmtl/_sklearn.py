@@ -1,0 +1,42 @@
+"""Every private or experimental scikit-learn name, imported here and nowhere else."""
+
+from sklearn.base import BaseEstimator
+from sklearn.base import _fit_context as fit_context
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "CallbackSupportMixin",
+    "Component",
+    "HasMethods",
+    "Interval",
+    "Options",
+    "StrOptions",
+    "check_sample_weight",
+    "fit_context",
+    "with_callbacks",
+]
+
+
+class Component(BaseEstimator):
+    """Hyperparameters and a few methods; arrays live elsewhere.
+
+    Sparsifiers, losses, optimizers and balancers are components. A component can be cloned,
+    printed, searched over (``sparsifier__k``) and compared; ``fit`` never changes it.
+    """
+
+    _parameter_constraints: dict = {}
+
+    def validate(self):
+        """Raise a ValueError that names the first hyperparameter out of its range."""
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+        )
+        return self

@@ -1,0 +1,423 @@
+"""Stacked labels <-> integer codes; the only file that knows what "missing" means.
+
+A gap is NaN, None, ``pd.NA``, ``NaT`` or the declared ``missing_label``. Past this file a label is
+an integer 0..K_t - 1 per task and a gap is -1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+UNSEEN = -2  # a label that fit did not see: wrong in a score, refused in training
+
+
+# --- reading what a user may pass ------------------------------------------------------------
+
+
+@dataclass
+class Table:
+    """Stacked labels column by column."""
+
+    columns: list
+    names: list | None
+    one_d: bool
+
+    @property
+    def n_rows(self):
+        return len(self.columns[0]) if self.columns else 0
+
+
+def read_table(y, name="y"):
+    """Columns of labels from an array, list, pandas or polars object, or 0/1 CSR.
+
+    Returns
+    -------
+    Table
+        Columns are 1-D arrays in the type they came in; object where it is mixed or has gaps.
+    """
+    if isinstance(y, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name} must be a plain array; got a numpy masked array, whose mask would be lost. "
+            f"Pass {name}.astype(object).filled(None), or NaN for the masked entries."
+        )
+    if y is None:
+        raise ValueError(f"{name} must be array-like; got None.")
+    if sp.issparse(y):
+        y = y.toarray()
+    if hasattr(y, "columns"):  # a pandas or polars frame
+        columns = [_read_column(y[c]) for c in y.columns]
+        return Table(columns, [str(c) for c in y.columns], one_d=False)
+    if hasattr(y, "dtype") and hasattr(y, "to_numpy") and not isinstance(y, np.ndarray):
+        series_name = getattr(y, "name", None)
+        return Table([_read_column(y)], None if series_name is None else [str(series_name)], True)
+    if not isinstance(y, np.ndarray):
+        y = _array_from_list(y, name)
+    if y.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported; {name} has dtype {y.dtype}.")
+    if y.ndim == 1:
+        return Table([y], None, one_d=True)
+    if y.ndim == 2:
+        return Table([y[:, t] for t in range(y.shape[1])], None, one_d=False)
+    raise ValueError(
+        f"{name} must have shape (n_samples,) or (n_samples, n_tasks); got {y.ndim} dimensions."
+    )
+
+
+def _read_column(series):
+    """A pandas or polars column as an array; integers and bools with gaps keep their type."""
+    array = series.to_numpy()
+    kind = str(series.dtype).lower()
+    has_gaps = array.dtype.kind == "f" and np.isnan(array).any()
+    if array.dtype.kind in "fO" and kind.startswith(("int", "uint", "bool")):
+        out = array.astype(object)
+        integral = int if "int" in kind else bool
+        for i in np.flatnonzero(~is_missing(array)):
+            out[i] = integral(array[i])
+        if has_gaps:
+            out[np.isnan(array)] = None
+        return out
+    return array
+
+
+def _array_from_list(y, name):
+    if hasattr(y, "__array__"):
+        return np.asarray(y)
+    array = np.array(list(y), dtype=object)
+    if array.ndim == 1 and any(isinstance(row, list | tuple | np.ndarray) for row in array):
+        raise ValueError(
+            f"{name} must have one label per task in every row; got rows of different lengths. "
+            "Use None or NaN for labels that are missing."
+        )
+    return array
+
+
+def is_missing(column, missing_label=None):
+    """Boolean mask of the gaps of a column of labels.
+
+    Parameters
+    ----------
+    column : ndarray of shape (n_samples,)
+    missing_label : scalar, optional
+        A value that also means "no label here", such as -1 or ``"?"``.
+    """
+    if column.dtype.kind == "f":
+        gaps = np.isnan(column)
+    elif column.dtype.kind == "M":
+        gaps = np.isnat(column)
+    elif column.dtype.kind == "O":
+        gaps = np.fromiter((_is_gap(value) for value in column), dtype=bool, count=len(column))
+    else:
+        gaps = np.zeros(len(column), dtype=bool)
+    if missing_label is not None and not _is_gap(missing_label):
+        text = isinstance(missing_label, str)
+        if column.dtype.kind == "O":
+            gaps |= np.fromiter(
+                (isinstance(v, str) == text and v == missing_label for v in _filled(column, gaps)),
+                dtype=bool,
+                count=len(column),
+            )
+        elif (column.dtype.kind in "US") == text:
+            gaps |= column == missing_label
+    return gaps
+
+
+def _is_gap(value):
+    if value is None:
+        return True
+    if isinstance(value, float | np.floating):
+        return value != value
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def _filled(column, gaps):
+    """The column with gaps replaced by something that compares to anything."""
+    return (object() if gap else value for value, gap in zip(column, gaps, strict=True))
+
+
+def observed(table, missing_label=None):
+    """Mask (n_rows, n_tasks), True where a task has a label."""
+    if not table.columns:
+        return np.zeros((0, 0), dtype=bool)
+    return np.column_stack([~is_missing(c, missing_label) for c in table.columns])
+
+
+# --- classes and codes ----------------------------------------------------------------------
+
+
+def _labels_of(column, present, where):
+    """The observed labels of a column, in one comparable type; errors name ``where``."""
+    labels = column[present]
+    if labels.dtype.kind == "O" and len(labels):
+        kinds = {_kind(value) for value in labels}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"The labels of a task must be of one type; {where} mixes "
+                f"{' and '.join(sorted(kinds))}. Convert the column to strings or to integers."
+            )
+        if kinds == {"bool"}:
+            labels = labels.astype(bool)
+        elif kinds == {"integer"}:
+            labels = labels.astype(np.int64)
+        elif kinds == {"float"}:
+            labels = labels.astype(float)
+    if labels.dtype.kind == "f" and np.isinf(labels).any():
+        raise ValueError(f"Input y contains infinity or a value too large: {where}.")
+    return labels
+
+
+def _kind(value):
+    if isinstance(value, bool | np.bool_):
+        return "bool"
+    if isinstance(value, int | np.integer):
+        return "integer"
+    if isinstance(value, float | np.floating):
+        return "float"
+    return "string" if isinstance(value, str) else type(value).__name__
+
+
+@dataclass
+class TaskLabels:
+    """What ``fit`` learns of the labels: the classes of each task, and how to go back.
+
+    Attributes
+    ----------
+    classes : list of ndarray
+        Sorted classes of each task; empty for a task without any label.
+    names : list of str or None
+        Column names, where y had them.
+    one_d : bool
+        Whether y was (n_samples,).
+    missing_label : scalar or None
+        The declared missing label.
+    """
+
+    classes: list
+    names: list | None
+    one_d: bool
+    missing_label: object = None
+
+    @classmethod
+    def learn(cls, y, missing_label=None, task_mask=None, classes=None):
+        """Learn classes from y, or take those declared; return the labels and the codes."""
+        table = read_table(y)
+        if not table.columns:
+            raise ValueError(f"y must have at least one task; got shape ({table.n_rows}, 0).")
+        mask = _read_mask(task_mask, table)
+        if classes is not None:
+            declared = _read_classes(classes, len(table.columns))
+            labels = cls(declared, table.names, table.one_d, missing_label)
+            return labels, labels.encode(y, task_mask)
+        found = []
+        for t, column in enumerate(table.columns):
+            where = "y" if table.one_d else f"task {_name(table, t)!r} of y"
+            present = ~is_missing(column, missing_label) & mask[:, t]
+            seen = _labels_of(column, present, where)
+            if len(seen):
+                check_classification_targets(seen)
+            found.append(np.unique(seen))
+        if not any(len(c) for c in found):
+            raise ValueError(
+                "y must hold at least one label; got only missing values (NaN, None, pd.NA"
+                + ("" if missing_label is None else f", {missing_label!r}")
+                + ("" if task_mask is None else " or entries that task_mask leaves out")
+                + ")."
+            )
+        labels = cls(found, table.names, table.one_d, missing_label)
+        return labels, labels.encode(y, task_mask)
+
+    @property
+    def n_tasks(self):
+        return len(self.classes)
+
+    @property
+    def offsets(self):
+        """Columns of the heads' scores: task t owns ``offsets[t]:offsets[t + 1]``."""
+        return np.concatenate([[0], np.cumsum([len(c) for c in self.classes])]).astype(np.int64)
+
+    def name(self, t):
+        return self.names[t] if self.names is not None else t
+
+    def encode(self, y, task_mask=None, allow_unseen=False, name="y"):
+        """Integer codes (n_rows, n_tasks) of y; -1 for a gap."""
+        table = read_table(y, name)
+        if len(table.columns) != self.n_tasks:
+            raise ValueError(
+                f"{name} must have {self.n_tasks} tasks, as in fit; got {len(table.columns)}."
+            )
+        mask = _read_mask(task_mask, table)
+        codes = np.full((table.n_rows, self.n_tasks), -1, dtype=np.int64)
+        for t, column in enumerate(table.columns):
+            where = name if table.one_d else f"task {_name(table, t)!r} of {name}"
+            present = ~is_missing(column, self.missing_label) & mask[:, t]
+            if present.any():
+                seen = _labels_of(column, present, where)
+                codes[present, t] = self._encode_task(t, seen, allow_unseen, where)
+        return codes
+
+    def _encode_task(self, t, seen, allow_unseen, where):
+        classes = self.classes[t]
+        values, inverse = np.unique(seen, return_inverse=True)
+        position = {value: c for c, value in enumerate(classes.tolist())}
+        codes = np.array([position.get(value, UNSEEN) for value in values.tolist()])
+        if not allow_unseen and (codes == UNSEEN).any():
+            unknown = values[codes == UNSEEN].tolist()
+            raise ValueError(
+                f"The labels of {where} must be among the classes {classes.tolist()}; got "
+                f"{unknown[:5]}. Declare all classes at the first call of partial_fit, or fit anew."
+            )
+        return codes[inverse.reshape(-1)]
+
+    def decode(self, codes):
+        """Labels from codes (n_rows, n_tasks): y's own shape and type, gaps as missing labels."""
+        if self.one_d:
+            return self._decode_task(0, codes[:, 0])
+        columns = [self._decode_task(t, codes[:, t]) for t in range(self.n_tasks)]
+        kinds = {"iu" if c.dtype.kind in "iu" else c.dtype.kind for c in columns}
+        if len(kinds) == 1 or kinds == {"iu", "f"}:
+            return np.column_stack(columns)
+        out = np.empty(codes.shape, dtype=object)
+        for t, column in enumerate(columns):
+            out[:, t] = column
+        return out
+
+    def _decode_task(self, t, codes):
+        classes = self.classes[t]
+        if len(classes):
+            return classes[codes]
+        gap = np.nan if self.missing_label is None else self.missing_label
+        return np.full(len(codes), gap)
+
+
+def _name(table, t):
+    return table.names[t] if table.names is not None else t
+
+
+def _read_mask(task_mask, table):
+    """``task_mask`` as a boolean (n_rows, n_tasks) array."""
+    shape = (table.n_rows, len(table.columns))
+    if task_mask is None:
+        return np.ones(shape, dtype=bool)
+    mask = np.asarray(task_mask)
+    if mask.ndim == 1 and table.one_d:
+        mask = mask[:, None]
+    if mask.shape != shape or not (mask.dtype == bool or np.isin(mask, (0, 1)).all()):
+        raise ValueError(
+            f"task_mask must be boolean of y's shape {shape}, True where a label counts; got "
+            f"shape {mask.shape} and dtype {mask.dtype}."
+        )
+    return mask.astype(bool)
+
+
+def _read_classes(classes, n_tasks):
+    """Declared classes: one list per task, or one flat list for all tasks."""
+    nested = len(classes) == n_tasks and all(
+        isinstance(c, list | tuple | np.ndarray) for c in classes
+    )
+    per_task = classes if nested else [classes] * n_tasks
+    out = []
+    for declared in per_task:
+        column = np.asarray(declared) if not isinstance(declared, list) else _array_from_list(
+            declared, "classes"
+        )
+        out.append(np.unique(_labels_of(column, ~is_missing(column), "classes")))
+    return out
+
+
+# --- weights --------------------------------------------------------------------------------
+
+
+def class_weights(class_weight, labels, codes):
+    """Weight of each label's class, (n_rows, n_tasks).
+
+    ``class_weight`` is None, "balanced" (on each task's observed labels), a dict from label to
+    weight for all tasks, or a list with one of these per task.
+    """
+    out = np.ones(codes.shape)
+    if class_weight is None:
+        return out
+    per_task = class_weight if isinstance(class_weight, list | tuple) else None
+    if per_task is not None and len(per_task) != labels.n_tasks:
+        raise ValueError(
+            f"class_weight must have one entry per task ({labels.n_tasks}); got {len(per_task)}."
+        )
+    for t, classes in enumerate(labels.classes):
+        chosen = class_weight if per_task is None else per_task[t]
+        present = codes[:, t] >= 0
+        if chosen is None or not present.any():
+            continue
+        seen = np.unique(codes[present, t])
+        weight = np.ones(len(classes))
+        if isinstance(chosen, dict):
+            weight = np.array([chosen.get(c, 1.0) for c in classes.tolist()], dtype=float)
+        else:
+            weight[seen] = compute_class_weight(chosen, classes=seen, y=codes[present, t])
+        out[present, t] = weight[codes[present, t]]
+    return out
+
+
+# --- splits ---------------------------------------------------------------------------------
+
+
+def stratified_folds(codes, shares, rng):
+    """Assign rows to folds so that each (task, class) pair keeps its proportion in every fold.
+
+    Rows with the same labels in all tasks form a group. Groups are taken rarest pair first; each
+    gives every fold its whole-number part, and the remaining rows go one by one to the fold that
+    still wants most of the rarest of their pairs, then most rows, then at random. This is
+    iterative stratification [1]_ with whole groups dealt out at once.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_rows, n_tasks)
+        Integer labels, -1 for a gap.
+    shares : ndarray of shape (n_folds,)
+        Share of the rows each fold is to get; they sum to one.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    fold : ndarray of shape (n_rows,)
+
+    References
+    ----------
+    .. [1] Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data", ECML 2011.
+    """
+    n_rows, n_tasks = codes.shape
+    shares = np.asarray(shares, dtype=float)
+    offsets = np.concatenate([[0], np.cumsum(codes.max(axis=0, initial=-1) + 1)])
+    patterns, group = np.unique(codes, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    pairs = [offsets[t] + p[t] for p in patterns for t in range(n_tasks) if p[t] >= 0]
+    held = np.split(
+        np.array(pairs, dtype=np.int64), np.cumsum((patterns >= 0).sum(axis=1))[:-1]
+    )
+    size = np.bincount(group, minlength=len(patterns))
+    total = np.zeros(offsets[-1])
+    for pair, count in zip(held, size, strict=True):
+        total[pair] += count
+    wanted = np.outer(total, shares)  # (pair, fold): rows still wanted
+    wanted_rows = n_rows * shares
+    rarest = [pair[np.argmin(total[pair])] if len(pair) else -1 for pair in held]
+    order = np.argsort([total[r] if r >= 0 else np.inf for r in rarest], kind="stable")
+    members = np.split(np.argsort(group, kind="stable"), np.cumsum(size)[:-1])
+
+    fold = np.empty(n_rows, dtype=np.int64)
+    for g in order:
+        rows = rng.permutation(members[g])
+        whole = np.floor(len(rows) * shares + 1e-9).astype(int)
+        chosen = np.repeat(np.arange(len(shares)), whole)
+        wanted[held[g]] -= whole
+        wanted_rows -= whole
+        for _ in range(len(rows) - len(chosen)):
+            desire = wanted[rarest[g]] if rarest[g] >= 0 else wanted_rows
+            best = np.flatnonzero(desire >= desire.max() - 1e-9)
+            best = best[wanted_rows[best] >= wanted_rows[best].max() - 1e-9]
+            f = best[0] if len(best) == 1 else rng.choice(best)
+            chosen = np.append(chosen, f)
+            wanted[held[g], f] -= 1
+            wanted_rows[f] -= 1
+        fold[rows] = chosen
+    return fold

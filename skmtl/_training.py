@@ -1,0 +1,188 @@
+"""The training loop: a function that can be read aloud.
+
+``params`` are the arrays of the model, ``state`` all that changes while it trains: moments,
+generator, what terms and balancers keep. Both are updated in place; with the two of them a fit
+goes on where it stopped, bit for bit.
+"""
+
+import warnings
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skmtl._objectives import Batch, Step
+from skmtl._threads import BLOCK_ROWS, OneThreadBLAS
+
+
+@dataclass
+class Settings:
+    """How to train; the meaning of each is that of the estimators' parameter."""
+
+    optimizer: Any
+    learning_rate: float
+    max_iter: int
+    batch_size: int = 256
+    schedule: Any = None  # progress -> factor of the learning rate; None is constant
+    constraints: list = field(default_factory=list)
+    tol: float | None = None  # None: never stop early
+    n_iter_no_change: int = 10
+    early_stopping: bool = False
+
+
+@dataclass
+class Data:
+    """Rows to train or validate on. ``weight`` (n,) has mean one, as has each task's weight."""
+
+    batch: Batch
+    weight: np.ndarray
+
+    @property
+    def n_rows(self):
+        return len(self.weight)
+
+    def take(self, index):
+        """The batch of some rows, and their weights as shares of that batch."""
+        batch = Batch(*(None if a is None else a[index] for a in self.batch))
+        n_rows = batch.X.shape[0]
+        if batch.label_weight is not None:
+            batch = batch._replace(label_weight=batch.label_weight / n_rows)
+        return batch, self.weight[index] / n_rows
+
+    def blocks(self):
+        """Slices of at most a fixed number of rows."""
+        return (slice(i, i + BLOCK_ROWS) for i in range(0, self.n_rows, BLOCK_ROWS))
+
+
+@dataclass
+class History:
+    """What happened: mean loss of each epoch, and of each validation."""
+
+    loss_curve: list = field(default_factory=list)
+    validation_curve: list = field(default_factory=list)
+
+    @property
+    def n_iter(self):
+        return len(self.loss_curve)
+
+
+class Watch:
+    """Told of each epoch; may end the fit. This one does nothing."""
+
+    def begin(self, epoch):
+        pass
+
+    def end(self, epoch, params, history):
+        return False
+
+
+def minibatches(n_rows, batch_size, rng):
+    """Index sets of the batches of an epoch; all rows in order where they fit in one batch."""
+    if n_rows <= batch_size:
+        yield slice(None)
+        return
+    order = rng.permutation(n_rows)
+    for start in range(0, n_rows, batch_size):
+        yield order[start : start + batch_size]
+
+
+def run_epoch(objective, params, state, data, settings, epoch):
+    """One pass over the rows; updates ``params`` and ``state``; returns the mean loss."""
+    n_batches = -(-data.n_rows // settings.batch_size)
+    total = 0.0
+    for b, index in enumerate(minibatches(data.n_rows, settings.batch_size, state["rng"])):
+        progress = (epoch + (b + 1) / n_batches) / settings.max_iter
+        lr = settings.learning_rate
+        if settings.schedule is not None:
+            lr *= settings.schedule(progress)
+        batch, weight = data.take(index)
+        value, grads = objective(
+            params, state, batch, Step(weight, progress=progress, rng=state["rng"])
+        )
+        if not np.isfinite(value):
+            raise _diverged(epoch, data, settings)
+        for constraint in settings.constraints:
+            constraint.project(grads, params)
+        settings.optimizer.step(params, grads, state["optimizer"], lr)
+        for constraint in settings.constraints:
+            constraint.after_step(params, grads, lr)
+        total += value * len(weight)
+    return total / data.n_rows
+
+
+def minimize(objective, params, state, data, settings, *, validation=None, watch=None):
+    """Epochs until the loss stops improving by ``tol``.
+
+    The watched loss is the training loss, or with ``early_stopping`` that of ``validation``, whose
+    best parameters are then restored.
+
+    Returns
+    -------
+    History
+    """
+    watch = watch or Watch()
+    history = History()
+    best, best_params, stale, stopped = np.inf, None, 0, False
+    with OneThreadBLAS(), np.errstate(over="ignore", invalid="ignore"):
+        for epoch in range(settings.max_iter):
+            watch.begin(epoch)
+            history.loss_curve.append(run_epoch(objective, params, state, data, settings, epoch))
+            if validation is not None:
+                freeze(objective, params, data)
+                history.validation_curve.append(validate(objective, params, validation))
+            stopped = watch.end(epoch, params, history)
+
+            curve = history.validation_curve if settings.early_stopping else history.loss_curve
+            stale = stale + 1 if curve[-1] > best - (settings.tol or 0.0) else 0
+            if curve[-1] < best:
+                best = curve[-1]
+                if settings.early_stopping:
+                    best_params = deepcopy(params)
+            stopped |= settings.tol is not None and stale >= settings.n_iter_no_change
+            if stopped:
+                break
+    if not stopped and settings.tol is not None:
+        warnings.warn(
+            f"The loss was still improving after max_iter={settings.max_iter} epochs. Raise "
+            "max_iter or learning_rate, or accept the result as it is.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    if best_params is not None:
+        params.update(best_params)
+    if not all(np.isfinite(array).all() for array in params.values()):
+        raise _diverged(history.n_iter - 1, data, settings)
+    freeze(objective, params, data)
+    return history
+
+
+def freeze(objective, params, data):
+    """Let the sparsifier set its inference rule from the training rows."""
+    objective.freeze(params, (data.batch.X[block] for block in data.blocks()), data.weight)
+
+
+def validate(objective, params, data):
+    """Mean loss over held-out rows: of the tasks that have labels there, else of the rows."""
+    total = 0.0
+    for block in data.blocks():
+        total = total + objective.validate(params, Batch(*(_part(a, block) for a in data.batch)))
+    mean = total / data.n_rows
+    if data.batch.labels is None:
+        return float(mean[0])
+    labelled = (data.batch.labels >= 0).any(axis=0)
+    return float(mean[labelled].mean()) if labelled.any() else 0.0
+
+
+def _part(array, block):
+    return None if array is None else array[block]
+
+
+def _diverged(epoch, data, settings):
+    largest = max(float(abs(data.batch.X.max())), float(abs(data.batch.X.min())))
+    return ValueError(
+        f"The loss must stay finite; it became NaN or infinite at epoch {epoch + 1}. Scale X "
+        f"(its largest absolute value is {largest:.4g}; StandardScaler or MinMaxScaler help) or "
+        f"lower learning_rate={settings.learning_rate:g}."
+    )

@@ -1,0 +1,104 @@
+"""The one gate: what users pass is checked and converted here, before any kernel sees it."""
+
+import functools
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import validate_data
+
+from skmtl._sklearn import check_sample_weight
+
+FLOATS = (np.float64, np.float32)
+
+
+def transactional(method):
+    """A fit that fails or is interrupted leaves the estimator as it was.
+
+    Arrays of a fitted estimator are never changed in place, so putting its attributes back is
+    enough.
+    """
+
+    @functools.wraps(method)
+    def wrapper(self, *args, **kwargs):
+        before = dict(self.__dict__)
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    return wrapper
+
+
+def check_X(estimator, X, loss, *, reset, name="X"):
+    """X as a C-contiguous float32 or float64 array, or a canonical CSR array of such."""
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name} must be a plain array; got a numpy masked array, whose mask would be lost. "
+            f"Impute the masked entries and pass {name}.filled(value)."
+        )
+    if sp.issparse(X):
+        _check_sparse_format(X, name)
+    X = validate_data(
+        estimator,
+        X,
+        accept_sparse="csr",
+        dtype=FLOATS,
+        order="C",
+        reset=reset,
+    )
+    if sp.issparse(X):
+        X = sp.csr_array(X)
+        if not X.has_canonical_format:
+            X = X.copy()  # never reorder the user's own
+            X.sum_duplicates()
+    loss.check_X(X)
+    return X
+
+
+def _check_sparse_format(X, name):
+    """Out-of-range indices would read foreign memory; SciPy does not check them by itself."""
+    try:
+        if X.format in ("csr", "csc", "bsr"):
+            X.check_format(full_check=True)
+        elif X.format == "coo":
+            for axis, (index, size) in enumerate(zip(X.coords, X.shape, strict=True)):
+                if len(index) and not (index.min() >= 0 and index.max() < size):
+                    raise ValueError(f"index out of range on axis {axis}")
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must be a valid sparse array; got one whose indices are broken ({error}). "
+            "Rebuild it from its data."
+        ) from error
+
+
+def check_weight(sample_weight, X, n_tasks=None, name="sample_weight"):
+    """Row weights (n,) and label weights (n, n_tasks) or None, non-negative and not all zero.
+
+    A two-dimensional ``sample_weight`` weighs labels; its rows all train the code with weight 1.
+    """
+    n_rows = X.shape[0]
+    if sample_weight is None:
+        return np.ones(n_rows), None
+    if n_tasks is not None and np.ndim(sample_weight) == 2:
+        weight = np.array(sample_weight, dtype=float)
+        if weight.shape != (n_rows, n_tasks):
+            raise ValueError(
+                f"{name} must have shape ({n_rows},) or ({n_rows}, {n_tasks}); got {weight.shape}."
+            )
+        if not np.isfinite(weight).all() or (weight < 0).any():
+            raise ValueError(f"{name} must be finite and not negative in every entry.")
+        if not weight.any():
+            raise ValueError(f"{name} must not be zero everywhere: the sample weights are all zero.")
+        return np.ones(n_rows), weight
+    weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weight.any():
+        raise ValueError(f"{name} must not be zero everywhere: the sample weights are all zero.")
+    return weight, None
+
+
+def mean_one(weight):
+    """Each column scaled to mean one over the rows; columns of zeros stay."""
+    total = weight.sum(axis=0, dtype=np.float64)
+    return weight * (len(weight) / np.where(total > 0, total, 1))

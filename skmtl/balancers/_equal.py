@@ -1,0 +1,31 @@
+"""Equal:  value = (1 / T) sum_t losses[t],  weights[t] = 1 / T,  over the T tasks that have labels."""
+
+import numpy as np
+
+from skmtl.balancers._base import Balancer
+
+
+class Equal(Balancer):
+    """Mean over tasks: the default.
+
+    A task's loss is already the mean over its own labels, so a task with few labels counts as
+    much as one with many. Tasks without any label in the training data do not count.
+
+    References
+    ----------
+    Kurin et al., "In Defense of the Unitary Scalarization for Deep Multi-Task Learning",
+    NeurIPS 2022.
+
+    Examples
+    --------
+    >>> from skmtl.balancers import Equal
+    >>> Equal()
+    Equal()
+    """
+
+    def init(self, n_tasks, priors):
+        return {"labelled": np.array([p is not None for p in priors])}
+
+    def balance(self, losses, counts, gramian, state, step):
+        weights = state["labelled"] / max(1, state["labelled"].sum())
+        return float(weights @ losses), weights

@@ -1,0 +1,40 @@
+"""The contract of a reconstruction loss."""
+
+from skmtl._sklearn import Component
+
+
+class Loss(Component):
+    """Measures a reconstruction, row by row; holds the decoder's link.
+
+    The decoder computes ``recon = code @ W_dec + b_dec``; ``link(recon)`` is what is compared with
+    X. Losses are sums over features; their means over rows are taken by the caller through
+    ``weight``.
+    """
+
+    #: The encoder sees ``X - b_dec`` where decoder bias and X live on one scale.
+    shifts_input = False
+    #: Whether ``1 - FVU`` is the score; else the mean log-likelihood.
+    explains_variance = False
+
+    def check_X(self, X):
+        """Raise a ValueError if a value of X is outside the loss's domain."""
+
+    def initial_bias(self, mean):
+        """Decoder bias whose link is the mean of X, (d,)."""
+        raise NotImplementedError
+
+    def baseline(self, mean, variance):
+        """Mean loss of the best constant reconstruction: the unit of the multi-task objective."""
+        raise NotImplementedError
+
+    def link(self, recon):
+        """Reconstruction on the scale of X."""
+        return recon
+
+    def per_row(self, recon, X):
+        """Loss of each row, (n,)."""
+        raise NotImplementedError
+
+    def value_and_grad(self, recon, X, weight, d_recon):
+        """``sum_i weight[i] * loss_i``; writes its gradient into ``d_recon``."""
+        raise NotImplementedError

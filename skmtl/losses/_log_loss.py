@@ -1,0 +1,64 @@
+"""Cross-entropy of a sigmoid decoder:  p = 1 / (1 + exp(-recon)),
+
+loss_i = -sum_f [X log p + (1 - X) log(1 - p)] = sum_f [log(1 + exp(recon)) - X recon]
+d_recon = w_i (p - X)
+"""
+
+import numpy as np
+
+from skmtl._numba import kernel
+from skmtl.losses._base import Loss
+
+
+@kernel
+def log_loss(recon, X, weight, d_recon, row_loss):
+    for i in range(X.shape[0]):
+        total = 0.0
+        for f in range(X.shape[1]):
+            z = recon[i, f]
+            small = np.exp(-abs(z))  # in (0, 1]: neither form below overflows
+            p = 1 / (1 + small) if z >= 0 else small / (1 + small)
+            d_recon[i, f] = weight[i] * (p - X[i, f])
+            total += max(z, 0) - z * X[i, f] + np.log1p(small)
+        row_loss[i] = total
+
+
+class LogLoss(Loss):
+    """Cross-entropy of a sigmoid decoder, summed over features; X in [0, 1].
+
+    Examples
+    --------
+    >>> from skmtl.losses import LogLoss
+    >>> LogLoss()
+    LogLoss()
+    """
+
+    def check_X(self, X):
+        if X.shape[0] and not (X.min() >= 0 and X.max() <= 1):
+            raise ValueError(
+                "X must lie in [0, 1] with loss='log_loss'; got values from "
+                f"{X.min():.6g} to {X.max():.6g}. Scale X, for instance with MinMaxScaler("
+                "clip=True), or use loss='squared_error'."
+            )
+
+    def initial_bias(self, mean):
+        # A feature that is 0 (or 1) everywhere would ask for an infinite bias.
+        p = np.clip(mean, 1e-3, 1 - 1e-3)
+        return np.log(p / (1 - p))
+
+    def baseline(self, mean, variance):
+        p = np.clip(mean, 1e-3, 1 - 1e-3)
+        return float(-np.sum(mean * np.log(p) + (1 - mean) * np.log(1 - p)))
+
+    def link(self, recon):
+        small = np.exp(-np.abs(recon))
+        return np.where(recon >= 0, 1, small) / (1 + small)
+
+    def per_row(self, recon, X):
+        cross_entropy = np.maximum(recon, 0) - recon * X + np.log1p(np.exp(-np.abs(recon)))
+        return cross_entropy.sum(axis=1)
+
+    def value_and_grad(self, recon, X, weight, d_recon):
+        row_loss = np.empty(len(X))
+        log_loss(recon, X, weight, d_recon, row_loss)
+        return float(weight @ row_loss)

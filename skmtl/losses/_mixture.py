@@ -1,0 +1,151 @@
+"""The mixture of the origin document, p(x) = sum_h alpha_h p_dec(x; h):
+
+logits_h    = W_dec[h] + b_dec
+gaussian:   log p_dec(x; h) = -1/2 [|x - logits_h|^2 / v_h + d log(2 pi v_h)],  v_h = floor + exp(log_variance_h)
+bernoulli:  log p_dec(x; h) = x . logits_h - sum_f log(1 + exp(logits_hf))
+loss(x)     = -log p(x) = -logsumexp_h(log alpha_h + log p_dec(x; h))
+
+With the responsibilities r_h = alpha_h p_dec(x; h) / p(x):
+
+d_log_p_dec[i, h] = -w_i r_ih,   d_pre[i, h] = w_i (alpha_ih - r_ih)   where alpha = softmax(pre)
+"""
+
+import numpy as np
+from scipy.special import expit, log_softmax, logsumexp
+
+from skmtl import _linalg
+from skmtl._sklearn import Options, StrOptions
+from skmtl.losses._base import Loss
+
+VARIANCE_FLOOR = 1e-6  # as GaussianMixture's reg_covar: a component cannot collapse on one row
+
+
+class Mixture(Loss):
+    """Negative log-likelihood of a mixture with one component per latent.
+
+    Parameters
+    ----------
+    distribution : {"gaussian", "bernoulli"}, default="gaussian"
+        Distribution of x given a component: Gaussian with one learnt variance per component, or
+        independent Bernoulli features (X in [0, 1]).
+    amortized : bool, default=True
+        True: the mixing weights alpha are the encoder's softmax output for each row. False: one
+        free vector for all rows, the plain mixture model.
+
+    Notes
+    -----
+    ``p(x) = sum_h alpha_h p_dec(x; h)``, ``alpha = softmax(beta)``. Row h of the decoder plus the
+    decoder's bias is the mean (Gaussian) or the logits (Bernoulli) of component h. With
+    ``amortized=True`` alpha depends on x, so ``log p(x)`` scores how well x is explained given its
+    own code and is no normalised density over x; with ``amortized=False`` it is one.
+
+    Examples
+    --------
+    >>> from skmtl.losses import Mixture
+    >>> Mixture(amortized=False)
+    Mixture(amortized=False)
+    """
+
+    _parameter_constraints = {
+        "distribution": [StrOptions({"gaussian", "bernoulli"})],
+        "amortized": [Options(bool, {True, False})],
+    }
+
+    def __init__(self, distribution="gaussian", amortized=True):
+        self.distribution = distribution
+        self.amortized = amortized
+
+    @property
+    def shifts_input(self):
+        return self.distribution == "gaussian"
+
+    def check_X(self, X):
+        if self.distribution == "bernoulli" and not (X.min() >= 0 and X.max() <= 1):
+            raise ValueError(
+                "X must lie in [0, 1] with Mixture(distribution='bernoulli'); got values from "
+                f"{X.min():.6g} to {X.max():.6g}. Scale X, or use distribution='gaussian'."
+            )
+
+    def initial_bias(self, mean):
+        if self.distribution == "gaussian":
+            return mean
+        p = np.clip(mean, 1e-3, 1 - 1e-3)
+        return np.log(p / (1 - p))
+
+    def baseline(self, mean, variance):
+        return float(len(mean))
+
+    def init(self, params, variance, rng):
+        """Spread the components as widely as the data; add the variances to ``params``."""
+        m, d = params["W_dec"].shape
+        dtype = params["W_dec"].dtype
+        if self.distribution == "gaussian":
+            typical = max(float(variance.mean()), VARIANCE_FLOOR)
+            spread = np.sqrt(variance) * rng.standard_normal((m, d))
+            params["W_dec"] = spread.astype(dtype)
+            params["log_variance"] = np.full(m, np.log(typical), dtype=dtype)
+        else:
+            typical = 1.0
+            params["W_dec"] = rng.standard_normal((m, d)).astype(dtype)
+        # The posterior of such a mixture is the softmax of a linear map: start the encoder there.
+        params["W_enc"] = params["W_dec"] / dtype.type(typical)
+        if self.distribution == "gaussian":
+            params["b_enc"] = -0.5 * np.sum(params["W_dec"] * params["W_enc"], axis=1)
+        if not self.amortized:  # beta is b_enc alone, one vector for all rows
+            del params["W_enc"]
+            params["b_enc"] = np.zeros(m, dtype=dtype)
+
+    def log_density(self, X, params):
+        """``log p_dec(x_i; h)``, (n, m)."""
+        if self.distribution == "bernoulli":
+            logits = params["W_dec"] + params["b_dec"]
+            return X @ logits.T - np.logaddexp(0, logits).sum(axis=1)
+        variance = VARIANCE_FLOOR + np.exp(params["log_variance"])
+        constant = X.shape[1] * np.log(2 * np.pi * variance)
+        return -0.5 * (self._squared_distance(X, params) / variance + constant)
+
+    def _squared_distance(self, X, params):
+        shifted = _linalg.dense_block(X) - params["b_dec"]
+        means = params["W_dec"]
+        distance = (shifted**2).sum(axis=1)[:, None] - 2 * shifted @ means.T
+        return np.maximum(distance + (means**2).sum(axis=1), 0)
+
+    def log_joint(self, X, pre, params):
+        """``log alpha_ih + log p_dec(x_i; h)``, (n, m); its logsumexp over h is ``log p(x_i)``."""
+        return log_softmax(pre, axis=1) + self.log_density(X, params)
+
+    def responsibilities(self, X, pre, params):
+        """``p(h | x_i)``, (n, m)."""
+        joint = self.log_joint(X, pre, params)
+        return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+
+    def value_and_grad(self, X, weight, fwd, adj, params, grads):
+        """``sum_i weight[i] * loss_i``; adds to ``adj.pre`` and ``grads``."""
+        joint = self.log_joint(X, fwd.pre, params)
+        log_p = logsumexp(joint, axis=1)
+        share = weight[:, None] * np.exp(joint - log_p[:, None])  # w_i r_ih
+        adj.pre.append(weight[:, None] * fwd.code - share)
+        self._density_backward(X, share, params, grads)
+        return -float(weight @ log_p)
+
+    def _density_backward(self, X, share, params, grads):
+        """Gradients of ``-sum_ih share[i, h] log p_dec(x_i; h)`` with ``share`` held fixed."""
+        count = share.sum(axis=0)
+        if self.distribution == "bernoulli":
+            p = expit(params["W_dec"] + params["b_dec"])
+            d_logits = count[:, None] * p - _linalg.weight_gradient(share, X)
+        else:
+            free = np.exp(params["log_variance"])
+            variance = VARIANCE_FLOOR + free
+            shifted = _linalg.dense_block(X) - params["b_dec"]
+            d_logits = (count[:, None] * params["W_dec"] - share.T @ shifted) / variance[:, None]
+            distance = np.sum(share * self._squared_distance(X, params), axis=0)
+            d_variance = 0.5 * (X.shape[1] * count / variance - distance / variance**2)
+            _linalg.add_gradient(grads, "log_variance", d_variance * free)
+        _linalg.add_gradient(grads, "b_dec", d_logits.sum(axis=0))
+        _linalg.add_gradient(grads, "W_dec", d_logits)
+
+    def means(self, params):
+        """Mean of x under each component, (m, d)."""
+        logits = params["W_dec"] + params["b_dec"]
+        return logits if self.distribution == "gaussian" else expit(logits)

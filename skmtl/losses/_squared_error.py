@@ -1,0 +1,46 @@
+"""Squared error:  loss_i = sum_f (recon[i, f] - X[i, f])^2,  d_recon = 2 w_i (recon - X)."""
+
+import numpy as np
+
+from skmtl._numba import kernel
+from skmtl.losses._base import Loss
+
+
+@kernel
+def squared_error(recon, X, weight, d_recon, row_loss):
+    for i in range(X.shape[0]):
+        total = 0.0
+        for f in range(X.shape[1]):
+            residual = recon[i, f] - X[i, f]
+            d_recon[i, f] = 2 * weight[i] * residual
+            total += residual * residual
+        row_loss[i] = total
+
+
+class SquaredError(Loss):
+    """Squared error of a linear decoder, summed over features.
+
+    Examples
+    --------
+    >>> from skmtl.losses import SquaredError
+    >>> SquaredError()
+    SquaredError()
+    """
+
+    shifts_input = True
+    explains_variance = True
+
+    def initial_bias(self, mean):
+        return mean
+
+    def baseline(self, mean, variance):
+        return float(variance.sum())
+
+    def per_row(self, recon, X):
+        residual = recon - X
+        return np.einsum("if,if->i", residual, residual)
+
+    def value_and_grad(self, recon, X, weight, d_recon):
+        row_loss = np.empty(len(X))
+        squared_error(recon, X, weight, d_recon, row_loss)
+        return float(weight @ row_loss)

@@ -1,0 +1,41 @@
+"""The contract of a sparsifier, with the defaults that make it a plain relu."""
+
+import numpy as np
+
+from skmtl import _linalg
+from skmtl._sklearn import Component
+
+
+class Sparsifier(Component):
+    """Turns pre-activations into a code.
+
+    ``code = max(pre, 0)`` and ``d_pre = d_code * 1[code > 0]`` unless a subclass says otherwise.
+    Any object with these methods serves; inheriting saves writing those it does not need.
+    """
+
+    #: Names of the arrays from ``init`` that the optimizer leaves alone.
+    buffers: tuple = ()
+
+    def init(self, n_components, dtype, rng):
+        """Arrays of the sparsifier's own, by name; trained unless listed in ``buffers``."""
+        return {}
+
+    def forward(self, pre, params, step):
+        """Code of the pre-activations, (n, m). May look across rows only if ``step.train``."""
+        return np.maximum(pre, 0)
+
+    def backward(self, fwd, adj, params, grads, step):
+        """From ``adj.code`` append to ``adj.pre``; add gradients of the sparsifier's own arrays."""
+        active = _linalg.values(fwd.code) > 0
+        adj.pre.append(_linalg.with_values(fwd.code, _linalg.values(adj.code) * active))
+
+    def term(self, batch, fwd, adj, params, state, grads, step):
+        """Value of a penalty; adds its gradient to ``adj`` and ``grads``."""
+        return 0.0
+
+    def freeze(self, pre_blocks, weight, params):
+        """Set in ``params`` what inference needs and batches cannot give, such as a threshold.
+
+        Called before each validation and at the end of a fit. ``pre_blocks`` iterates over the
+        pre-activations of the training rows, block by block; ``weight`` is (n,), of mean one.
+        """

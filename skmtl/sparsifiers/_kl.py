@@ -1,0 +1,68 @@
+"""KL:  code = sigmoid(pre),  rate_j = sum_i w_i code[i, j] / sum_i w_i,
+penalty = beta * sum_j [rho log(rho / rate_j) + (1 - rho) log((1 - rho) / (1 - rate_j))] * sum_i w_i.
+
+d_code[i, j] += beta * w_i * ((1 - rho) / (1 - rate_j) - rho / rate_j)
+d_pre = d_code * code * (1 - code)
+"""
+
+from numbers import Real
+
+import numpy as np
+
+from skmtl._sklearn import Interval
+from skmtl.sparsifiers._base import Sparsifier
+
+
+class KL(Sparsifier):
+    """Sigmoid code whose mean activation per latent is drawn to a target rate.
+
+    Parameters
+    ----------
+    target_rate : float, default=0.05
+        Mean activation ``rho`` wanted of each latent over the rows, in (0, 1).
+    beta : float, default=3.0
+        Weight of the penalty beside the reconstruction. At least 0.
+
+    Notes
+    -----
+    The rate is the mean over the rows of a batch. Codes lie in (0, 1) and are never exactly zero:
+    sparse here means small on most rows.
+
+    References
+    ----------
+    Andrew Ng, "Sparse autoencoder", CS294A lecture notes, Stanford, 2011.
+
+    Examples
+    --------
+    >>> from skmtl.sparsifiers import KL
+    >>> KL(target_rate=0.1)
+    KL(target_rate=0.1)
+    """
+
+    _parameter_constraints = {
+        "target_rate": [Interval(Real, 0, 1, closed="neither")],
+        "beta": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(self, target_rate=0.05, beta=3.0):
+        self.target_rate = target_rate
+        self.beta = beta
+
+    def forward(self, pre, params, step):
+        # exp of a non-positive number in both branches: no overflow.
+        small = np.exp(-np.abs(pre))
+        return np.where(pre >= 0, 1, small) / (1 + small)
+
+    def backward(self, fwd, adj, params, grads, step):
+        adj.pre.append(adj.code * fwd.code * (1 - fwd.code))
+
+    def term(self, batch, fwd, adj, params, state, grads, step):
+        rho, total = self.target_rate, float(step.weight.sum(dtype=np.float64))
+        if total == 0:
+            return 0.0
+        # Clipped away from 0 and 1 by more than float32 can round.
+        rate = np.clip(step.weight @ fwd.code / total, 1e-6, 1 - 1e-6)
+        slope = self.beta * ((1 - rho) / (1 - rate) - rho / rate)
+        adj.code += step.weight[:, None] * slope
+        divergence = rho * np.log(rho / rate) + (1 - rho) * np.log((1 - rho) / (1 - rate))
+        return self.beta * total * float(divergence.sum(dtype=np.float64))
