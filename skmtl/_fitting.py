@@ -66,7 +66,9 @@ def components(estimator):
         return loss, Softmax()
     if chosen is None:
         return loss, Relu()
-    return loss, resolve("topk" if isinstance(chosen, str) and chosen == "auto" else chosen, SPARSIFIERS)
+    if isinstance(chosen, str) and chosen == "auto":
+        chosen = "topk"
+    return loss, resolve(chosen, SPARSIFIERS)
 
 
 def reconstruction(loss):
@@ -109,10 +111,13 @@ def _unit_atoms(estimator, loss):
     return estimator.decoder_norm == "unit" and not isinstance(loss, Mixture)
 
 
-def train(estimator, objective, params, state, data, *, max_iter=None, stops=True, **more):
+def train(
+    estimator, objective, params, state, data, *, unit=1.0, max_iter=None, stops=True, **more
+):
     """Run the loop with an estimator's settings; keeps the optimizer's state in ``state``.
 
-    ``max_iter`` overrides the estimator's; ``stops=False`` runs all of it at a constant rate.
+    ``unit`` is what ``tol`` is measured in. ``max_iter`` overrides the estimator's;
+    ``stops=False`` runs all of it, at a constant rate. The rest goes to the loop.
     """
     optimizer = resolve(estimator.optimizer, OPTIMIZERS)
     if "optimizer" not in state:
@@ -126,7 +131,7 @@ def train(estimator, objective, params, state, data, *, max_iter=None, stops=Tru
         batch_size=estimator.batch_size,
         schedule=SCHEDULES[estimator.schedule] if stops else None,
         constraints=[UnitAtoms()] if _unit_atoms(estimator, loss) else [],
-        tol=more.pop("tol", estimator.tol) if stops else None,
+        tol=estimator.tol * unit if stops and estimator.tol is not None else None,
         n_iter_no_change=estimator.n_iter_no_change,
         early_stopping=estimator.early_stopping and stops,
     )

@@ -147,9 +147,23 @@ def observed(table, missing_label=None):
 # --- classes and codes ----------------------------------------------------------------------
 
 
+def integral(column, present):
+    """The observed labels; integers again where floats only made room for NaN."""
+    labels = column[present]
+    if labels.dtype.kind == "O":
+        kinds = {_kind(value) for value in labels}
+        if kinds in ({"integer"}, {"bool"}):
+            return labels.astype(np.int64 if kinds == {"integer"} else bool)
+    elif labels.dtype.kind == "f" and np.isnan(column).any():
+        whole = np.isfinite(labels).all() and (labels == np.floor(labels)).all()
+        if whole and (np.abs(labels) < 2**53).all():
+            return labels.astype(np.int64)
+    return labels
+
+
 def _labels_of(column, present, where):
     """The observed labels of a column, in one comparable type; errors name ``where``."""
-    labels = column[present]
+    labels = integral(column, present)
     if labels.dtype.kind == "O" and len(labels):
         kinds = {_kind(value) for value in labels}
         if len(kinds) > 1:
@@ -157,11 +171,7 @@ def _labels_of(column, present, where):
                 f"The labels of a task must be of one type; {where} mixes "
                 f"{' and '.join(sorted(kinds))}. Convert the column to strings or to integers."
             )
-        if kinds == {"bool"}:
-            labels = labels.astype(bool)
-        elif kinds == {"integer"}:
-            labels = labels.astype(np.int64)
-        elif kinds == {"float"}:
+        if kinds == {"float"}:
             labels = labels.astype(float)
     if labels.dtype.kind == "f" and np.isinf(labels).any():
         raise ValueError(f"Input y contains infinity or a value too large: {where}.")
@@ -200,14 +210,17 @@ class TaskLabels:
     missing_label: object = None
 
     @classmethod
-    def learn(cls, y, missing_label=None, task_mask=None, classes=None):
-        """Learn classes from y, or take those declared; return the labels and the codes."""
+    def learn(cls, y, missing_label=None, task_mask=None, classes=None, empty=False):
+        """Learn classes from y, or take those declared; return the labels and the codes.
+
+        ``empty`` allows a y without any label.
+        """
         table = read_table(y)
         if not table.columns:
             raise ValueError(f"y must have at least one task; got shape ({table.n_rows}, 0).")
         mask = _read_mask(task_mask, table)
         if classes is not None:
-            declared = _read_classes(classes, len(table.columns))
+            declared = _read_classes(classes, len(table.columns), missing_label)
             labels = cls(declared, table.names, table.one_d, missing_label)
             return labels, labels.encode(y, task_mask)
         found = []
@@ -218,7 +231,7 @@ class TaskLabels:
             if len(seen):
                 check_classification_targets(seen)
             found.append(np.unique(seen))
-        if not any(len(c) for c in found):
+        if not empty and not any(len(c) for c in found):
             raise ValueError(
                 "y must hold at least one label; got only missing values (NaN, None, pd.NA"
                 + ("" if missing_label is None else f", {missing_label!r}")
@@ -311,7 +324,7 @@ def _read_mask(task_mask, table):
     return mask.astype(bool)
 
 
-def _read_classes(classes, n_tasks):
+def _read_classes(classes, n_tasks, missing_label):
     """Declared classes: one list per task, or one flat list for all tasks."""
     nested = len(classes) == n_tasks and all(
         isinstance(c, list | tuple | np.ndarray) for c in classes
@@ -319,10 +332,9 @@ def _read_classes(classes, n_tasks):
     per_task = classes if nested else [classes] * n_tasks
     out = []
     for declared in per_task:
-        column = np.asarray(declared) if not isinstance(declared, list) else _array_from_list(
-            declared, "classes"
-        )
-        out.append(np.unique(_labels_of(column, ~is_missing(column), "classes")))
+        column = declared if isinstance(declared, np.ndarray) else _array_from_list(declared, "classes")
+        present = ~is_missing(column, missing_label)
+        out.append(np.unique(_labels_of(column, present, "classes")))
     return out
 
 
@@ -361,7 +373,7 @@ def class_weights(class_weight, labels, codes):
 # --- splits ---------------------------------------------------------------------------------
 
 
-def stratified_folds(codes, shares, rng):
+def stratified_folds(codes, sizes, rng):
     """Assign rows to folds so that each (task, class) pair keeps its proportion in every fold.
 
     Rows with the same labels in all tasks form a group. Groups are taken rarest pair first; each
@@ -373,9 +385,10 @@ def stratified_folds(codes, shares, rng):
     ----------
     codes : ndarray of shape (n_rows, n_tasks)
         Integer labels, -1 for a gap.
-    shares : ndarray of shape (n_folds,)
-        Share of the rows each fold is to get; they sum to one.
-    rng : numpy.random.Generator
+    sizes : sequence of int
+        Rows of each fold; they sum to n_rows and are met exactly.
+    rng : numpy.random.Generator or None
+        None deals rows out in their order and breaks ties towards the first fold.
 
     Returns
     -------
@@ -386,7 +399,8 @@ def stratified_folds(codes, shares, rng):
     .. [1] Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data", ECML 2011.
     """
     n_rows, n_tasks = codes.shape
-    shares = np.asarray(shares, dtype=float)
+    wanted_rows = np.array(sizes)
+    shares = wanted_rows / n_rows
     offsets = np.concatenate([[0], np.cumsum(codes.max(axis=0, initial=-1) + 1)])
     patterns, group = np.unique(codes, axis=0, return_inverse=True)
     group = group.reshape(-1)
@@ -399,25 +413,42 @@ def stratified_folds(codes, shares, rng):
     for pair, count in zip(held, size, strict=True):
         total[pair] += count
     wanted = np.outer(total, shares)  # (pair, fold): rows still wanted
-    wanted_rows = n_rows * shares
     rarest = [pair[np.argmin(total[pair])] if len(pair) else -1 for pair in held]
     order = np.argsort([total[r] if r >= 0 else np.inf for r in rarest], kind="stable")
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(size)[:-1])
 
     fold = np.empty(n_rows, dtype=np.int64)
     for g in order:
-        rows = rng.permutation(members[g])
+        rows = members[g] if rng is None else rng.permutation(members[g])
         whole = np.floor(len(rows) * shares + 1e-9).astype(int)
         chosen = np.repeat(np.arange(len(shares)), whole)
         wanted[held[g]] -= whole
         wanted_rows -= whole
         for _ in range(len(rows) - len(chosen)):
             desire = wanted[rarest[g]] if rarest[g] >= 0 else wanted_rows
+            desire = np.where(wanted_rows > 0, desire, -np.inf)
             best = np.flatnonzero(desire >= desire.max() - 1e-9)
-            best = best[wanted_rows[best] >= wanted_rows[best].max() - 1e-9]
-            f = best[0] if len(best) == 1 else rng.choice(best)
+            best = best[wanted_rows[best] == wanted_rows[best].max()]
+            f = best[0] if len(best) == 1 or rng is None else rng.choice(best)
             chosen = np.append(chosen, f)
             wanted[held[g], f] -= 1
             wanted_rows[f] -= 1
         fold[rows] = chosen
     return fold
+
+
+def common_labels(y_true, y_pred, present):
+    """Both columns where ``present``, as integers that are equal where the labels are.
+
+    Only labels of one kind can be equal: the string "1" is not the number 1.
+    """
+    true, pred = y_true[present].tolist(), y_pred[present].tolist()
+    code: dict = {}
+    for value in sorted(set(true), key=lambda v: (isinstance(v, str), v)):
+        code[value] = len(code)
+    for value in pred:
+        code.setdefault(None if _is_gap(value) else value, len(code))
+    return (
+        np.array([code[v] for v in true], dtype=np.int64),
+        np.array([code[None if _is_gap(v) else v] for v in pred], dtype=np.int64),
+    )

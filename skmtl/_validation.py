@@ -4,9 +4,10 @@ import functools
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_random_state, validate_data
 
 from skmtl._sklearn import check_sample_weight
+from skmtl._targets import stratified_folds
 
 FLOATS = (np.float64, np.float32)
 
@@ -81,8 +82,8 @@ def check_weight(sample_weight, X, n_tasks=None, name="sample_weight"):
     n_rows = X.shape[0]
     if sample_weight is None:
         return np.ones(n_rows), None
-    if n_tasks is not None and np.ndim(sample_weight) == 2:
-        weight = np.array(sample_weight, dtype=float)
+    if n_tasks is not None and np.asarray(sample_weight).ndim == 2:
+        weight = np.asarray(sample_weight, dtype=float)
         if weight.shape != (n_rows, n_tasks):
             raise ValueError(
                 f"{name} must have shape ({n_rows},) or ({n_rows}, {n_tasks}); got {weight.shape}."
@@ -102,3 +103,34 @@ def mean_one(weight):
     """Each column scaled to mean one over the rows; columns of zeros stay."""
     total = weight.sum(axis=0, dtype=np.float64)
     return weight * (len(weight) / np.where(total > 0, total, 1))
+
+
+def held_out(candidates, fraction, random_state, codes=None):
+    """Mask of the rows to hold out for validation, a share of the candidates.
+
+    Parameters
+    ----------
+    candidates : ndarray of bool, shape (n_rows,)
+        Rows with weight.
+    fraction : float
+        Share to hold out.
+    random_state : int, RandomState or None
+        As given to the estimator.
+    codes : ndarray of shape (n_rows, n_tasks), optional
+        Integer labels whose proportions are kept.
+    """
+    rows = np.flatnonzero(candidates)
+    n_out = max(1, round(fraction * len(rows)))
+    if n_out >= len(rows):
+        raise ValueError(
+            f"early_stopping needs at least 2 rows to hold one out; got n_samples = {len(rows)}. "
+            "Pass X_val or set early_stopping=False."
+        )
+    rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    if codes is None:
+        chosen = rng.permutation(rows)[:n_out]
+    else:
+        chosen = rows[stratified_folds(codes[rows], [len(rows) - n_out, n_out], rng) == 1]
+    out = np.zeros(len(candidates), dtype=bool)
+    out[chosen] = True
+    return out

@@ -17,7 +17,10 @@ class Sparsifier(Component):
     buffers: tuple = ()
 
     def init(self, n_components, dtype, rng):
-        """Arrays of the sparsifier's own, by name; trained unless listed in ``buffers``."""
+        """Arrays of the sparsifier's own, by name; trained unless listed in ``buffers``.
+
+        May also replace an initial array of the autoencoder, such as ``b_enc``.
+        """
         return {}
 
     def forward(self, pre, params, step):

@@ -48,6 +48,11 @@ class KL(Sparsifier):
         self.target_rate = target_rate
         self.beta = beta
 
+    def init(self, n_components, dtype, rng):
+        # Start at the target rate: from 1/2 the penalty would drown the reconstruction for long.
+        bias = np.log(self.target_rate / (1 - self.target_rate))
+        return {"b_enc": np.full(n_components, bias, dtype=dtype)}
+
     def forward(self, pre, params, step):
         # exp of a non-positive number in both branches: no overflow.
         small = np.exp(-np.abs(pre))

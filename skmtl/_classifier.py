@@ -1,0 +1,682 @@
+"""MultiTaskSAEClassifier: X -> one label per task, through one shared sparse code."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    MultiOutputMixin,
+    TransformerMixin,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from skmtl import _fitting, _validation
+from skmtl._components import resolve
+from skmtl._heads import init_heads, softmax_by_task
+from skmtl._objectives import Batch, Objective, Tasks
+from skmtl._sklearn import (
+    CallbackSupportMixin,
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+    with_callbacks,
+)
+from skmtl._targets import TaskLabels, class_weights
+from skmtl._threads import map_row_blocks
+from skmtl._training import Data
+from skmtl.balancers import BALANCERS
+from skmtl.losses import Mixture
+
+
+def _one_d(estimator):
+    return not hasattr(estimator, "_labels") or estimator._labels.one_d
+
+
+class MultiTaskSAEClassifier(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    MultiOutputMixin,
+    ClassifierMixin,
+    BaseEstimator,
+):
+    """One sparse code shared by several classification tasks, and a softmax head for each.
+
+    First the code learns to reconstruct all rows, those without any label too
+    (``pretrain_iter`` epochs); then code and heads are trained together on reconstruction,
+    sparsity and the mean of the task losses. Labels may be missing anywhere. Read more in the
+    user guide.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Number of latents, the width of the shared code.
+    sparsifier : {"auto", "topk", "l1", "kl", "softmax"}, sparsifier or None, default="auto"
+        How the code is made sparse: a name, an instance such as ``TopK(k=16)``, or None for a
+        plain relu. "auto" is "softmax" with the mixture loss, else "topk".
+    loss : {"squared_error", "log_loss", "mixture"} or loss, default="squared_error"
+        Reconstruction loss and with it the decoder's link; "log_loss" needs X in [0, 1].
+    optimizer : {"adam", "adamw", "sgd"} or optimizer, default="adam"
+        A name, or an instance with its own constants.
+    learning_rate : float, default=0.001
+        The one place where the rate is set.
+    schedule : {"constant", "linear_decay", "warmup_cosine"}, default="constant"
+        The rate over the fit, in fractions of ``max_iter`` epochs. Pretraining is at a constant
+        rate.
+    batch_size : int, default=256
+        Rows per step. With no more rows than this, every step sees all of them.
+    max_iter : int, default=200
+        Maximum number of epochs of joint training.
+    tol : float or None, default=1e-4
+        Training stops when the watched loss has not improved by ``tol`` for ``n_iter_no_change``
+        epochs. None never stops early.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before training stops.
+    early_stopping : bool, default=False
+        Watch the mean task loss of held-out rows instead of the training loss, and restore the
+        best parameters at the end.
+    validation_fraction : float, default=0.1
+        Share of the rows held out, every task's classes in proportion, when ``early_stopping`` is
+        set and no ``X_val`` is given.
+    warm_start : bool, default=False
+        Let ``fit`` go on from the last fit for up to ``max_iter`` more epochs, without
+        pretraining. The classes must be the same.
+    random_state : int, RandomState instance or None, default=None
+        Initial atoms, order of the rows, held-out rows. An int gives the same bits in every fit,
+        for any ``n_jobs``.
+    verbose : int or bool, default=0
+        Print the loss of each epoch.
+    n_jobs : int or None, default=None
+        Threads for row blocks in ``predict``, ``transform`` and their kin. None is 1.
+    decoder_norm : {"unit"} or None, default="unit"
+        Keep the rows of ``components_`` at unit norm; ignored by the mixture loss.
+    bias_init : {"mean", "zero"}, default="mean"
+        Where the decoder's bias starts.
+    weight_decay : float, default=0.0
+        ``weight_decay / 2`` times the sum of squares of the weight matrices, those of the heads
+        included, is added to the loss.
+    sparse_output : bool, default=False
+        Return CSR arrays from ``transform``.
+    reconstruction_weight : float, default=1.0
+        Weight of reconstruction and sparsity beside the mean task loss. The reconstruction is
+        measured in units of what the best constant reconstruction loses, so 1 means as much as
+        a task. 0 trains on the tasks alone after pretraining.
+    pretrain_iter : int, default=0
+        Epochs of reconstruction alone, on all rows, before the joint training.
+    balancer : {"equal"} or balancer, default="equal"
+        How the task losses are combined. "equal": each task's loss is the mean over its own
+        labels, and all tasks weigh the same.
+    class_weight : dict, "balanced", list or None, default=None
+        Weight of the classes: a dict from label to weight, "balanced" (on each task's observed
+        labels), or a list with one of these per task.
+    missing_label : scalar or None, default=None
+        A value of y that also means "no label here", such as -1. NaN, None and pd.NA always do.
+
+    Attributes
+    ----------
+    classes_ : ndarray, or list of ndarray
+        Sorted classes; a list with one array per task where y was two-dimensional.
+    n_outputs_ : int
+        Number of tasks.
+    task_names_in_ : ndarray of shape (n_outputs_,)
+        Names of the tasks, where y had column names.
+    task_coef_ : list of ndarray of shape (n_classes_t, n_components)
+        Weights of each task's head on the code.
+    task_intercept_ : list of ndarray of shape (n_classes_t,)
+        Intercepts of each task's head.
+    components_ : ndarray of shape (n_components, n_features)
+        Decoder weights; row j is the atom of latent j.
+    encoder_components_ : ndarray of shape (n_components, n_features)
+        Encoder weights.
+    encoder_bias_ : ndarray of shape (n_components,)
+        Encoder bias.
+    decoder_bias_ : ndarray of shape (n_features,)
+        Decoder bias, on the scale of the loss's link.
+    firing_rate_ : ndarray of shape (n_components,)
+        Weighted share of the training rows on which each latent is not zero.
+    pretrain_loss_curve_ : list of float
+        Mean loss of each epoch of pretraining.
+    loss_curve_ : list of float
+        Mean loss of each epoch of joint training.
+    validation_loss_curve_ : list of float
+        Mean task loss over the held-out rows after each epoch; empty without any.
+    n_iter_ : int
+        Epochs of joint training run by the last call of ``fit`` or ``partial_fit``.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had string column names.
+
+    See Also
+    --------
+    SparseAutoencoderTransformer : The code alone.
+    sklearn.multioutput.MultiOutputClassifier : One model per task, no gaps allowed.
+
+    Notes
+    -----
+    A 1-D y behaves as with any scikit-learn classifier. For a 2-D y with gaps give
+    cross-validation a splitter object such as `skmtl.model_selection.MultiTaskKFold`; an integer
+    ``cv`` makes scikit-learn look into y itself, which it does not understand with gaps.
+
+    Time per epoch grows linearly with rows, features, latents and the total number of classes.
+
+    References
+    ----------
+    Caruana, "Multitask Learning", Machine Learning 28, 1997.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skmtl import MultiTaskSAEClassifier
+    >>> X, digit = load_digits(return_X_y=True)
+    >>> Y = np.column_stack([digit, digit % 2]).astype(float)
+    >>> Y[::3, 0] = np.nan  # gaps anywhere
+    >>> clf = MultiTaskSAEClassifier(max_iter=20, tol=None, random_state=0).fit(X / 16, Y)
+    >>> clf.n_outputs_, clf.predict(X / 16).shape
+    (2, (1797, 2))
+    >>> clf.score(X / 16, Y) > 0.9
+    True
+    """
+
+    _parameter_constraints = {
+        **_fitting.COMMON_CONSTRAINTS,
+        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+        "pretrain_iter": [Interval(Integral, 0, None, closed="left")],
+        "balancer": [StrOptions(set(BALANCERS)), HasMethods(["init", "balance", "observe"])],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "missing_label": "no_validation",
+    }
+
+    def __init__(
+        self,
+        n_components=64,
+        *,
+        sparsifier="auto",
+        loss="squared_error",
+        optimizer="adam",
+        learning_rate=1e-3,
+        schedule="constant",
+        batch_size=256,
+        max_iter=200,
+        tol=1e-4,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        n_jobs=None,
+        decoder_norm="unit",
+        bias_init="mean",
+        weight_decay=0.0,
+        sparse_output=False,
+        reconstruction_weight=1.0,
+        pretrain_iter=0,
+        balancer="equal",
+        class_weight=None,
+        missing_label=None,
+    ):
+        self.n_components = n_components
+        self.sparsifier = sparsifier
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+        self.decoder_norm = decoder_norm
+        self.bias_init = bias_init
+        self.weight_decay = weight_decay
+        self.sparse_output = sparse_output
+        self.reconstruction_weight = reconstruction_weight
+        self.pretrain_iter = pretrain_iter
+        self.balancer = balancer
+        self.class_weight = class_weight
+        self.missing_label = missing_label
+
+    @_validation.transactional
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, task_mask=None, X_val=None, y_val=None):
+        """Learn the shared code and the heads.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Training rows, float32 or float64 kept. Rows without any label train the code.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Labels: integers, bools or strings, of one type within a task; arrays, lists, pandas
+            or polars. NaN, None, pd.NA and ``missing_label`` are gaps.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weight of each row, or of each label (then all rows train the code alike).
+        task_mask : array-like of bool, of y's shape, default=None
+            True where a label counts; the others are treated as gaps.
+        X_val : array-like of shape (n_validation, n_features), default=None
+            Rows whose mean task loss is recorded after each epoch, and watched with
+            ``early_stopping``.
+        y_val : array-like of shape (n_validation,) or (n_validation, n_tasks), default=None
+            Their labels.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If y has no label at all, mixes types within a task or holds infinity or continuous
+            values; if X or the weights are not valid; if the loss becomes NaN or infinite.
+        """
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given together; got only one of them.")
+        return self._train(
+            X, y, sample_weight, task_mask, validation=(X_val, y_val), goes_on=self.warm_start
+        )
+
+    @_validation.transactional
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None, task_mask=None):
+        """Run one epoch over X, going on from what was learnt so far; no pretraining.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Training rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Labels, gaps allowed.
+        classes : array-like, or list of array-like, default=None
+            All classes, one list per task; a flat list is taken for every task. Needed at the
+            first call, since later rows may bring classes that the first ones lack.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weight of each row or label.
+        task_mask : array-like of bool, of y's shape, default=None
+            True where a label counts.
+
+        Returns
+        -------
+        self : object
+            The classifier.
+
+        Raises
+        ------
+        ValueError
+            If ``classes`` is missing at the first call, differs from it later, or
+            ``early_stopping`` is set.
+        """
+        if self.early_stopping:
+            raise ValueError(
+                "early_stopping must be False with partial_fit, which never stops by itself; got "
+                "True. Use fit, or watch score on rows of your own."
+            )
+        if classes is None and not self.__sklearn_is_fitted__():
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit: one list per task, of "
+                "all classes that may ever come."
+            )
+        return self._train(
+            X, y, sample_weight, task_mask, goes_on=True, classes=classes, max_iter=1
+        )
+
+    def _train(
+        self,
+        X,
+        y,
+        sample_weight,
+        task_mask,
+        *,
+        goes_on,
+        validation=(None, None),
+        classes=None,
+        max_iter=None,
+    ):
+        goes_on = goes_on and self.__sklearn_is_fitted__()
+        loss, sparsifier = _fitting.components(self)
+        if isinstance(loss, Mixture) and not loss.amortized:
+            raise ValueError(
+                "loss must give each row a code of its own for the heads to read; got "
+                f"{loss!r}, whose mixing weights are the same for all rows. Use amortized=True."
+            )
+        balancer = resolve(self.balancer, BALANCERS)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        X = _validation.check_X(self, X, loss, reset=not goes_on)
+        labels, codes = self._learn_labels(y, task_mask, goes_on, classes)
+        check_consistent_length(X, codes)
+        data, held_out = self._data(X, codes, sample_weight, validation, labels, loss)
+        if goes_on:
+            params, state = _fitting.resume(self)
+        else:
+            params, state = _fitting.start(self, data.batch.X, data.weight, loss, sparsifier)
+            params.update(init_heads(self.n_components, labels.offsets, data.batch.X.dtype))
+            state["balancer"] = balancer.init(labels.n_tasks, _class_priors(data, labels))
+
+        unit = _fitting.baseline(data.batch.X, data.weight, loss)
+        alone = Objective(
+            sparsifier,
+            _fitting.reconstruction(loss),
+            1 / unit,
+            terms=_fitting.decay_terms(self, loss),
+        )
+        objective = Objective(
+            sparsifier,
+            alone.reconstruction,
+            self.reconstruction_weight / unit,
+            tasks=Tasks(labels.offsets, balancer),
+            terms=_fitting.decay_terms(self, loss, extra=("W_head",)),
+        )
+
+        def attributes(params):
+            return self._attributes(params, labels, sparsifier, objective)
+
+        pretrain_iter = 0 if goes_on else self.pretrain_iter
+        context = self._init_callback_context(
+            max_subtasks=pretrain_iter + (self.max_iter if max_iter is None else max_iter)
+        )
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        if pretrain_iter:
+            pretraining = _fitting.train(
+                self,
+                alone,
+                params,
+                {"rng": state["rng"]},
+                data,
+                max_iter=pretrain_iter,
+                stops=False,
+                watch=_fitting.EpochWatch(self, context, X, y, attributes, "pretraining epoch"),
+            )
+        history = _fitting.train(
+            self,
+            objective,
+            params,
+            state,
+            data,
+            max_iter=max_iter,
+            stops=max_iter is None,
+            validation=held_out,
+            watch=_fitting.EpochWatch(self, context, X, y, attributes),
+        )
+        before = (self.loss_curve_, self.validation_loss_curve_) if goes_on else ([], [])
+        self.__dict__.update(attributes(params))
+        self._state = state
+        self.firing_rate_ = _fitting.firing_rate(self, objective, params, data)
+        if not goes_on:
+            self.pretrain_loss_curve_ = pretraining.loss_curve if pretrain_iter else []
+        self.loss_curve_ = before[0] + history.loss_curve
+        self.validation_loss_curve_ = before[1] + history.validation_curve
+        self.n_iter_ = history.n_iter
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _learn_labels(self, y, task_mask, goes_on, classes):
+        """Classes and codes of y; the fitted classes where the fit goes on."""
+        labels, codes = TaskLabels.learn(
+            y,
+            self.missing_label,
+            task_mask,
+            self._labels.classes if goes_on and classes is None else classes,
+        )
+        if goes_on:
+            if labels.one_d != self._labels.one_d or not all(
+                np.array_equal(a, b)
+                for a, b in zip(labels.classes, self._labels.classes, strict=True)
+            ):
+                raise ValueError(
+                    "The tasks and classes must be those of the first fit; got "
+                    f"{[c.tolist() for c in labels.classes]}, not "
+                    f"{[c.tolist() for c in self._labels.classes]}. Fit a new estimator."
+                )
+            return self._labels, codes
+        for t, found in enumerate(labels.classes):
+            if len(found) == 0:
+                warnings.warn(
+                    f"Task {labels.name(t)!r} has no label at all: its predictions are the "
+                    "missing label.",
+                    UserWarning,
+                    stacklevel=6,
+                )
+            elif len(found) == 1:
+                warnings.warn(
+                    f"Task {labels.name(t)!r} has one class, {found[0]!r}: it is always predicted.",
+                    UserWarning,
+                    stacklevel=6,
+                )
+        return labels, codes
+
+    def _data(self, X, codes, sample_weight, validation, labels, loss):
+        """Training and validation rows. Rows of weight zero are left out here, once."""
+        weight, of_labels = _validation.check_weight(sample_weight, X, labels.n_tasks)
+        label_weight = (weight[:, None] if of_labels is None else of_labels) * (codes >= 0)
+        label_weight = label_weight * class_weights(self.class_weight, labels, codes)
+        if not label_weight.any():
+            raise ValueError(
+                "y must hold at least one label that counts; with these sample weights and class "
+                "weights all labels have weight zero."
+            )
+        X_val, y_val = validation
+        held = weight > 0
+        held_out = None
+        if X_val is not None:
+            X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
+            codes_val = labels.encode(y_val, name="y_val")
+            check_consistent_length(X_val, codes_val)
+            held_out = _labelled_data(
+                X_val, codes_val, np.ones(X_val.shape[0]), (codes_val >= 0).astype(float)
+            )
+        elif self.early_stopping:
+            out = _validation.held_out(held, self.validation_fraction, self.random_state, codes)
+            held_out = _labelled_data(X[out], codes[out], weight[out], label_weight[out])
+            held &= ~out
+        if not held.all():
+            X, codes, weight, label_weight = (a[held] for a in (X, codes, weight, label_weight))
+        return _labelled_data(X, codes, weight, label_weight), held_out
+
+    def _attributes(self, params, labels, sparsifier, objective):
+        """All that depends on the parameters, as attributes by name."""
+        out = _fitting.code_attributes(params, sparsifier, objective)
+        heads = [slice(*pair) for pair in zip(labels.offsets[:-1], labels.offsets[1:], strict=True)]
+        out |= {
+            "_labels": labels,
+            "classes_": labels.classes[0] if labels.one_d else labels.classes,
+            "n_outputs_": labels.n_tasks,
+            "task_coef_": [params["W_head"][:, head].T for head in heads],
+            "task_intercept_": [params["b_head"][head] for head in heads],
+        }
+        if labels.names is not None:
+            out["task_names_in_"] = np.array(labels.names, dtype=object)
+        return out
+
+    # --- after the fit ----------------------------------------------------------------------
+
+    def predict(self, X):
+        """Most probable class of each task.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
+            In y's own shape and type; object where the types of the tasks differ. A task without
+            any label gives the missing label.
+        """
+        scores = self._scores(X)
+        labels = self._labels
+        return labels.decode(_argmax_by_task(scores, labels.offsets))
+
+    def predict_proba(self, X):
+        """Probability of each class of each task.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes), or list of such
+            A list with one array per task where y was two-dimensional; columns as in
+            ``classes_``.
+        """
+        scores = self._scores(X)
+        softmax_by_task(scores, self._labels.offsets)
+        return self._by_task(scores)
+
+    def predict_log_proba(self, X):
+        """Logarithm of the probability of each class of each task.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes), or list of such
+            As ``predict_proba``.
+        """
+        with np.errstate(divide="ignore"):
+            p = self.predict_proba(X)
+            return np.log(p) if self._labels.one_d else [np.log(part) for part in p]
+
+    @available_if(_one_d)
+    def decision_function(self, X):
+        """Scores of the classes before the softmax; for one-dimensional y only.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to score.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            With two classes the log-odds of the second.
+        """
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def transform(self, X):
+        """Shared sparse code of X.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to encode.
+
+        Returns
+        -------
+        code : ndarray or sparse array of shape (n_samples, n_components)
+            What the heads read.
+        """
+        return _fitting.codes(self, self._check_rows(X))
+
+    def score(self, X, y, sample_weight=None):
+        """Mean over tasks of the accuracy on labelled entries.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to judge.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            True labels; gaps are left out, tasks without a label here too.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
+            Weight of each row or label.
+
+        Returns
+        -------
+        score : float
+            Between 0 and 1. For one-dimensional y the accuracy.
+        """
+        X = self._check_rows(X)
+        labels = self._labels
+        codes = labels.encode(y, allow_unseen=True)
+        check_consistent_length(X, codes)
+        weight, of_labels = _validation.check_weight(sample_weight, X, labels.n_tasks)
+        label_weight = (weight[:, None] if of_labels is None else of_labels) * (codes != -1)
+        correct = _argmax_by_task(self._scores(X), labels.offsets) == codes
+        total = label_weight.sum(axis=0)
+        if not total.any():
+            raise ValueError("y must hold at least one label to score; got only missing values.")
+        counted = total > 0
+        return float(np.mean((label_weight * correct).sum(axis=0)[counted] / total[counted]))
+
+    def _scores(self, X):
+        """Scores of all heads, (n, total number of classes)."""
+        X = self._check_rows(X)
+        blocks = map_row_blocks(
+            lambda block: self._objective.scores(self._params, X[block]), X.shape[0], self.n_jobs
+        )
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _by_task(self, columns):
+        if self._labels.one_d:
+            return columns
+        return [np.ascontiguousarray(c) for c in np.split(columns, self._labels.offsets[1:-1], 1)]
+
+    def _check_rows(self, X):
+        check_is_fitted(self)
+        return _validation.check_X(self, X, self._objective.reconstruction.loss, reset=False)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_params")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _labelled_data(X, codes, weight, label_weight):
+    """Rows and labels with weights of mean one, in X's dtype."""
+    label_weight = _validation.mean_one(label_weight).astype(X.dtype)
+    return Data(
+        Batch(X, np.ascontiguousarray(codes), label_weight),
+        _validation.mean_one(weight).astype(X.dtype),
+    )
+
+
+def _class_priors(data, labels):
+    """Weighted share of each class of each task; None for a task without any label."""
+    priors = []
+    for t, classes in enumerate(labels.classes):
+        present = data.batch.labels[:, t] >= 0
+        count = np.bincount(
+            data.batch.labels[present, t],
+            weights=data.batch.label_weight[present, t],
+            minlength=len(classes),
+        )
+        priors.append(count / count.sum() if count.sum() > 0 else None)
+    return priors
+
+
+def _argmax_by_task(scores, offsets):
+    """Integer code of the highest score of each task, (n, n_tasks); -1 for a task of no classes."""
+    pairs = list(zip(offsets[:-1], offsets[1:], strict=True))
+    out = np.full((len(scores), len(pairs)), -1, dtype=np.int64)
+    for t, (start, stop) in enumerate(pairs):
+        if stop > start:
+            out[:, t] = scores[:, start:stop].argmax(axis=1)
+    return out

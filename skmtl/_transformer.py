@@ -1,0 +1,407 @@
+"""SparseAutoencoderTransformer: X -> sparse code."""
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from skmtl import _fitting, _validation
+from skmtl._objectives import Batch, Objective
+from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
+from skmtl._threads import map_row_blocks
+from skmtl._training import Data
+
+
+class SparseAutoencoderTransformer(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Sparse autoencoder: learns a code of X in which few latents fire on each row.
+
+    ``code = sparsifier((X - shift) @ encoder_components_.T + encoder_bias_)`` and
+    ``reconstruction = link(code @ components_ + decoder_bias_)``, trained by gradients so that the
+    reconstruction is close to X. Read more in the user guide.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Number of latents, the width of the code. May exceed the number of features.
+    sparsifier : {"auto", "topk", "l1", "kl", "softmax"}, sparsifier or None, default="auto"
+        How the code is made sparse: a name, an instance such as ``TopK(k=16)``, or None for a
+        plain relu. "auto" is "softmax" with the mixture loss, else "topk".
+    loss : {"squared_error", "log_loss", "mixture"} or loss, default="squared_error"
+        Reconstruction loss, and with it the decoder's link: "squared_error" (identity),
+        "log_loss" (sigmoid and cross-entropy; X in [0, 1]), "mixture" (a mixture model with one
+        component per latent; see `skmtl.losses.Mixture`). Losses are sums over features and means
+        over rows.
+    optimizer : {"adam", "adamw", "sgd"} or optimizer, default="adam"
+        A name, or an instance with its own constants.
+    learning_rate : float, default=0.001
+        The one place where the rate is set.
+    schedule : {"constant", "linear_decay", "warmup_cosine"}, default="constant"
+        The rate over the fit, in fractions of ``max_iter`` epochs.
+    batch_size : int, default=256
+        Rows per step. With no more rows than this, every step sees all of them.
+    max_iter : int, default=200
+        Maximum number of epochs.
+    tol : float or None, default=1e-4
+        Training stops when the watched loss has not improved by ``tol`` for ``n_iter_no_change``
+        epochs, in units of what the best constant reconstruction loses (the total variance of X
+        for squared error). None never stops early.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before training stops.
+    early_stopping : bool, default=False
+        Watch the loss of held-out rows instead of the training loss, and restore the best
+        parameters at the end.
+    validation_fraction : float, default=0.1
+        Share of the rows held out when ``early_stopping`` is set and no ``X_val`` is given.
+    warm_start : bool, default=False
+        Let ``fit`` go on from the last fit, with its optimizer's state, for up to ``max_iter``
+        more epochs.
+    random_state : int, RandomState instance or None, default=None
+        Initial atoms, order of the rows, held-out rows. An int gives the same bits in every fit,
+        for any ``n_jobs``.
+    verbose : int or bool, default=0
+        Print the loss of each epoch.
+    n_jobs : int or None, default=None
+        Threads for row blocks in ``transform`` and its kin. None is 1.
+    decoder_norm : {"unit"} or None, default="unit"
+        Keep the rows of ``components_`` at unit norm. The mixture loss ignores it: its rows are
+        means, whose norm has a meaning.
+    bias_init : {"mean", "zero"}, default="mean"
+        Whether the decoder's bias starts where its link is the weighted mean of X, or at zero.
+    weight_decay : float, default=0.0
+        ``weight_decay / 2`` times the sum of squares of the weight matrices is added to the loss;
+        unit-norm atoms are left out.
+    sparse_output : bool, default=False
+        Return CSR arrays from ``transform``.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Decoder weights; row j is the atom of latent j.
+    encoder_components_ : ndarray of shape (n_components, n_features)
+        Encoder weights.
+    encoder_bias_ : ndarray of shape (n_components,)
+        Encoder bias.
+    decoder_bias_ : ndarray of shape (n_features,)
+        Decoder bias, on the scale of the loss's link.
+    firing_rate_ : ndarray of shape (n_components,)
+        Weighted share of the training rows on which each latent is not zero.
+    loss_curve_ : list of float
+        Mean loss of each epoch, penalties included.
+    validation_loss_curve_ : list of float
+        Mean reconstruction loss over the held-out rows after each epoch; empty without any.
+    n_iter_ : int
+        Epochs run by the last call of ``fit`` or ``partial_fit``.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had string column names.
+
+    See Also
+    --------
+    MultiTaskSAEClassifier : The same code, shared by several tasks.
+    sklearn.decomposition.MiniBatchDictionaryLearning : Codes by optimization row by row.
+
+    Notes
+    -----
+    Time per epoch grows linearly with rows and features and, for the encoder's product, with
+    latents; with ``TopK`` at k below an eighth of the latents the decoder costs k a row. Memory
+    beyond X is about eight times the parameters plus a few batches by ``n_components``.
+
+    References
+    ----------
+    Andrew Ng, "Sparse autoencoder", CS294A lecture notes, Stanford, 2011.
+    Gao et al., "Scaling and evaluating sparse autoencoders", arXiv:2406.04093.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmtl import SparseAutoencoderTransformer
+    >>> X = load_digits().data / 16
+    >>> sae = SparseAutoencoderTransformer(n_components=100, max_iter=5, tol=None, random_state=0)
+    >>> code = sae.fit_transform(X)
+    >>> code.shape, int((code != 0).sum(axis=1).max())
+    ((1797, 100), 16)
+    """
+
+    _parameter_constraints = _fitting.COMMON_CONSTRAINTS
+
+    def __init__(
+        self,
+        n_components=64,
+        *,
+        sparsifier="auto",
+        loss="squared_error",
+        optimizer="adam",
+        learning_rate=1e-3,
+        schedule="constant",
+        batch_size=256,
+        max_iter=200,
+        tol=1e-4,
+        n_iter_no_change=10,
+        early_stopping=False,
+        validation_fraction=0.1,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        n_jobs=None,
+        decoder_norm="unit",
+        bias_init="mean",
+        weight_decay=0.0,
+        sparse_output=False,
+    ):
+        self.n_components = n_components
+        self.sparsifier = sparsifier
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+        self.decoder_norm = decoder_norm
+        self.bias_init = bias_init
+        self.weight_decay = weight_decay
+        self.sparse_output = sparse_output
+
+    @_validation.transactional
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None, X_val=None):
+        """Learn the code of X.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Training rows, float32 or float64 kept. CSR is not densified beyond a batch.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, not negative; 2 counts a row twice, 0 leaves it out.
+        X_val : array-like of shape (n_validation, n_features), default=None
+            Rows whose reconstruction loss is recorded after each epoch, and watched with
+            ``early_stopping``.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN, infinite or, under "log_loss", values outside [0, 1]; if weights are
+            negative or all zero; if the loss becomes NaN or infinite.
+        """
+        return self._train(X, sample_weight, X_val, goes_on=self.warm_start)
+
+    @_validation.transactional
+    @with_callbacks
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Run one epoch over X, going on from what was learnt so far.
+
+        ``k`` calls on the same rows equal ``fit`` with ``max_iter=k`` and a constant schedule.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Training rows.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If ``early_stopping`` is set, which has nothing to hold out here.
+        """
+        if self.early_stopping:
+            raise ValueError(
+                "early_stopping must be False with partial_fit, which never stops by itself; got "
+                "True. Use fit, or watch score on rows of your own."
+            )
+        return self._train(X, sample_weight, None, goes_on=True, max_iter=1)
+
+    def _train(self, X, sample_weight, X_val, *, goes_on, max_iter=None):
+        goes_on = goes_on and self.__sklearn_is_fitted__()
+        loss, sparsifier = _fitting.components(self)
+        X = _validation.check_X(self, X, loss, reset=not goes_on)
+        weight, _ = _validation.check_weight(sample_weight, X)
+        data, validation = self._data(X, weight, X_val, loss)
+        if goes_on:
+            params, state = _fitting.resume(self)
+        else:
+            params, state = _fitting.start(self, data.batch.X, data.weight, loss, sparsifier)
+        objective = Objective(
+            sparsifier,
+            _fitting.reconstruction(loss),
+            terms=_fitting.decay_terms(self, loss),
+        )
+        epochs = self.max_iter if max_iter is None else max_iter
+        context = self._init_callback_context(max_subtasks=epochs)
+        context.call_on_fit_task_begin(estimator=self, X=X)
+        history = _fitting.train(
+            self,
+            objective,
+            params,
+            state,
+            data,
+            max_iter=max_iter,
+            stops=max_iter is None,
+            unit=_fitting.baseline(data.batch.X, data.weight, loss),
+            validation=validation,
+            watch=_fitting.EpochWatch(
+                self,
+                context,
+                X,
+                None,
+                lambda params: _fitting.code_attributes(params, sparsifier, objective),
+            ),
+        )
+        before = (self.loss_curve_, self.validation_loss_curve_) if goes_on else ([], [])
+        self.__dict__.update(_fitting.code_attributes(params, sparsifier, objective))
+        self._state = state
+        self.firing_rate_ = _fitting.firing_rate(self, objective, params, data)
+        self.loss_curve_ = before[0] + history.loss_curve
+        self.validation_loss_curve_ = before[1] + history.validation_curve
+        self.n_iter_ = history.n_iter
+        context.call_on_fit_task_end(estimator=self, X=X)
+        return self
+
+    def _data(self, X, weight, X_val, loss):
+        """Training and validation rows. Rows of weight zero are left out here, once."""
+        validation = None
+        if X_val is not None:
+            X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
+            validation = Data(Batch(X_val), np.ones(X_val.shape[0], dtype=X.dtype))
+        held = weight > 0
+        if self.early_stopping and X_val is None:
+            out = _validation.held_out(held, self.validation_fraction, self.random_state)
+            validation = Data(Batch(X[out]), np.ones(np.count_nonzero(out), dtype=X.dtype))
+            held &= ~out
+        if not held.all():
+            X, weight = X[held], weight[held]
+        return Data(Batch(X), _validation.mean_one(weight).astype(X.dtype)), validation
+
+    def transform(self, X):
+        """Sparse code of X.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to encode.
+
+        Returns
+        -------
+        code : ndarray or sparse array of shape (n_samples, n_components)
+            A row's code depends on that row alone. With the mixture loss the mixing weights
+            ``alpha``, or ``p(h | x)`` where they are not amortized.
+        """
+        return _fitting.codes(self, self._check_rows(X))
+
+    def inverse_transform(self, X):
+        """Rows reconstructed from their codes.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_components)
+            Codes, as from ``transform``.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            ``link(code @ components_ + decoder_bias_)``; with the mixture loss the mean of the
+            components under the code.
+        """
+        check_is_fitted(self)
+        code = check_array(X, accept_sparse="csr", dtype=_validation.FLOATS, order="C")
+        if code.shape[1] != self.components_.shape[0]:
+            raise ValueError(
+                f"X must have {self.components_.shape[0]} columns, one per latent, as from "
+                f"transform; got {code.shape[1]}."
+            )
+        if sp.issparse(code):
+            code = sp.csr_array(code)
+        blocks = map_row_blocks(
+            lambda block: self._objective.reconstruction.inverse(self._params, code[block]),
+            code.shape[0],
+            self.n_jobs,
+        )
+        return np.concatenate(blocks)
+
+    def score_samples(self, X):
+        """How well each row is explained: higher is better.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to judge.
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,)
+            The negated squared error summed over features, or the log-likelihood (in nats) for
+            "log_loss" and "mixture".
+        """
+        X = self._check_rows(X)
+        blocks = map_row_blocks(
+            lambda block: self._objective.row_losses(self._params, X[block]),
+            X.shape[0],
+            self.n_jobs,
+        )
+        return -np.concatenate(blocks)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Share of variance explained for squared error, else the mean log-likelihood.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to judge.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        score : float
+            ``1 - sum |x - reconstruction|^2 / sum |x - mean|^2`` over these rows, or the mean of
+            ``score_samples``. Higher is better.
+        """
+        per_row = np.asarray(self.score_samples(X), dtype=np.float64)
+        X = self._check_rows(X)
+        weight, _ = _validation.check_weight(sample_weight, X)
+        mean = float(np.average(per_row, weights=weight))
+        if not self._objective.reconstruction.loss.explains_variance:
+            return mean
+        return 1 + mean / _fitting.baseline(X, weight, self._objective.reconstruction.loss)
+
+    def _check_rows(self, X):
+        check_is_fitted(self)
+        loss = self._objective.reconstruction.loss
+        return _validation.check_X(self, X, loss, reset=False)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_params")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

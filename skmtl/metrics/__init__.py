@@ -1,0 +1,24 @@
+"""Metrics of several tasks with gaps, and of sparse codes."""
+
+from skmtl.metrics._codes import dead_fraction, explained_variance, firing_rate, l0
+from skmtl.metrics._scorers import get_multitask_scorer
+from skmtl.metrics._tasks import (
+    multitask_accuracy,
+    multitask_classification_report,
+    multitask_f1,
+    multitask_recall,
+    relative_gain,
+)
+
+__all__ = [
+    "dead_fraction",
+    "explained_variance",
+    "firing_rate",
+    "get_multitask_scorer",
+    "l0",
+    "multitask_accuracy",
+    "multitask_classification_report",
+    "multitask_f1",
+    "multitask_recall",
+    "relative_gain",
+]

@@ -1,0 +1,56 @@
+"""Scorers for ``scoring=`` of scikit-learn's search and validation tools."""
+
+from skmtl.metrics._tasks import multitask_accuracy, multitask_f1, multitask_recall
+
+_METRICS = {
+    "accuracy": multitask_accuracy,
+    "recall_macro": multitask_recall,
+    "f1_macro": multitask_f1,
+}
+
+
+def get_multitask_scorer(scoring, *, missing_label=None):
+    """Scorer that ignores gaps in y and averages over tasks.
+
+    Parameters
+    ----------
+    scoring : {"accuracy", "recall_macro", "f1_macro"}
+        Name of the metric; each is computed per task on its labelled rows.
+    missing_label : scalar, default=None
+        A value of y that also means "no label here".
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y, sample_weight=None)``, a float where higher is better.
+
+    Raises
+    ------
+    ValueError
+        If the name is not known.
+
+    Examples
+    --------
+    >>> from skmtl.metrics import get_multitask_scorer
+    >>> get_multitask_scorer("f1_macro")
+    get_multitask_scorer('f1_macro')
+    """
+    if scoring not in _METRICS:
+        raise ValueError(f"scoring must be one of {sorted(_METRICS)}; got {scoring!r}.")
+    return _Scorer(scoring, missing_label)
+
+
+class _Scorer:
+    """Callable in scikit-learn's scorer form; an object so that it can be pickled."""
+
+    def __init__(self, scoring, missing_label):
+        self.scoring = scoring
+        self.missing_label = missing_label
+
+    def __call__(self, estimator, X, y, sample_weight=None):
+        return _METRICS[self.scoring](
+            y, estimator.predict(X), sample_weight=sample_weight, missing_label=self.missing_label
+        )
+
+    def __repr__(self):
+        return f"get_multitask_scorer({self.scoring!r})"

@@ -1,0 +1,194 @@
+"""Splits that keep every task's classes in proportion, gaps allowed."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_consistent_length, check_random_state
+
+from skmtl._targets import TaskLabels, stratified_folds
+
+
+class MultiTaskKFold(BaseCrossValidator):
+    """K folds stratified on the observed (task, class) pairs.
+
+    Unlike an integer ``cv``, it understands gaps in y: pass an instance as ``cv`` to
+    ``cross_validate``, ``GridSearchCV`` and the like. Rows without any label are spread evenly.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Deal rows with equal labels out at random and not in their order.
+    random_state : int, RandomState instance or None, default=None
+        Used with ``shuffle``; an int gives the same folds in every call.
+    missing_label : scalar, default=None
+        A value of y that also means "no label here".
+
+    See Also
+    --------
+    multitask_train_test_split : One split.
+    sklearn.model_selection.StratifiedKFold : For one task without gaps.
+
+    Notes
+    -----
+    Iterative stratification, groups of rows with equal labels dealt out at once. Time grows with
+    labels times the logarithm of the rows, plus some microseconds for each row whose combination
+    of labels is unique.
+
+    References
+    ----------
+    Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data", ECML 2011.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.model_selection import MultiTaskKFold
+    >>> Y = np.array([[0, np.nan], [0, np.nan], [1, 1], [1, 1], [np.nan, 0], [np.nan, 0]])
+    >>> for train, test in MultiTaskKFold(2).split(Y, Y):
+    ...     print(test)
+    [0 2 4]
+    [1 3 5]
+    """
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None, missing_label=None):
+        if not isinstance(n_splits, Integral) or n_splits < 2:
+            raise ValueError(f"n_splits must be an integer of at least 2; got {n_splits!r}.")
+        if random_state is not None and not shuffle:
+            raise ValueError(
+                f"shuffle must be True for random_state={random_state!r} to have an effect."
+            )
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.missing_label = missing_label
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        n_splits : int
+            As given.
+        """
+        return self.n_splits
+
+    def split(self, X, y, groups=None):
+        """Generate training and test indices.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; only their number matters.
+        y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+            Labels with gaps.
+        groups : object
+            Ignored.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Indices of the rows.
+        """
+        yield from super().split(X, y, groups)
+
+    def _iter_test_indices(self, X, y, groups=None):
+        codes = _codes(y, self.missing_label)
+        check_consistent_length(X, codes)
+        if len(codes) < self.n_splits:
+            raise ValueError(
+                f"n_splits must be at most the number of rows; got {self.n_splits} for {len(codes)}."
+            )
+        rng = _generator(self.random_state) if self.shuffle else None
+        sizes = [len(part) for part in np.array_split(codes, self.n_splits)]
+        fold = stratified_folds(codes, sizes, rng)
+        for f in range(self.n_splits):
+            yield np.flatnonzero(fold == f)
+
+
+def multitask_train_test_split(
+    X, Y, *arrays, test_size=0.25, random_state=None, missing_label=None
+):
+    """Split rows into a training and a test part, every task's classes in proportion.
+
+    Parameters
+    ----------
+    X : array-like, sparse array or frame of shape (n_samples, n_features)
+        Rows.
+    Y : array-like of shape (n_samples,) or (n_samples, n_tasks)
+        Labels with gaps.
+    *arrays : array-like of length n_samples
+        More to be split alike, such as weights.
+    test_size : float or int, default=0.25
+        Share of the rows in the test part, in (0, 1), or their number.
+    random_state : int, RandomState instance or None, default=None
+        An int gives the same split in every call.
+    missing_label : scalar, default=None
+        A value of Y that also means "no label here".
+
+    Returns
+    -------
+    parts : list
+        ``X_train, X_test, Y_train, Y_test``, then two parts of each further array.
+
+    Raises
+    ------
+    ValueError
+        If a part would be empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmtl.model_selection import multitask_train_test_split
+    >>> Y = np.array([[0, np.nan], [0, np.nan], [1, 1], [1, 1]])
+    >>> X_train, X_test, Y_train, Y_test = multitask_train_test_split(
+    ...     Y, Y, test_size=0.5, random_state=0)
+    >>> sorted(Y_test[:, 0].tolist())
+    [0.0, 1.0]
+    """
+    everything = [_indexable(a) for a in (X, Y, *arrays)]
+    codes = _codes(Y, missing_label)
+    check_consistent_length(*everything, codes)
+    n_rows = len(codes)
+    if isinstance(test_size, Integral):
+        n_test = int(test_size)
+    elif isinstance(test_size, Real) and 0 < test_size < 1:
+        n_test = round(n_rows * test_size)
+    else:
+        raise ValueError(f"test_size must be a share in (0, 1) or a number of rows; got {test_size!r}.")
+    if not 0 < n_test < n_rows:
+        raise ValueError(
+            f"Both parts must have rows; test_size={test_size!r} of {n_rows} rows leaves one empty."
+        )
+    rng = _generator(random_state)
+    fold = stratified_folds(codes, [n_rows - n_test, n_test], rng)
+    parts = [rng.permutation(np.flatnonzero(fold == f)) for f in (0, 1)]
+    return [_safe_indexing(a, part) for a in everything for part in parts]
+
+
+def _codes(y, missing_label):
+    return TaskLabels.learn(y, missing_label, empty=True)[1]
+
+
+def _indexable(a):
+    if sp.issparse(a):
+        return a.tocsr()
+    return a if hasattr(a, "shape") else np.asarray(a, dtype=object) if _ragged(a) else np.asarray(a)
+
+
+def _ragged(a):
+    """Lists with gaps or mixed types, which a plain array would turn into strings."""
+    flat = [v for row in a for v in (row if isinstance(row, list | tuple) else [row])]
+    return any(v is None or isinstance(v, str) for v in flat)
+
+
+def _generator(random_state):
+    return np.random.default_rng(check_random_state(random_state).randint(2**31))
