@@ -520,7 +520,7 @@ class MultiTaskSAEClassifier(
             In y's own shape and type; object where the types of the tasks differ. A task without
             any label gives the missing label.
         """
-        scores = self._scores(X)
+        scores = self._scores(self._check_rows(X))
         labels = self._labels
         return labels.decode(_argmax_by_task(scores, labels.offsets))
 
@@ -538,7 +538,7 @@ class MultiTaskSAEClassifier(
             A list with one array per task where y was two-dimensional; columns as in
             ``classes_``.
         """
-        scores = self._scores(X)
+        scores = self._scores(self._check_rows(X))
         softmax_by_task(scores, self._labels.offsets)
         return self._by_task(scores)
 
@@ -573,7 +573,7 @@ class MultiTaskSAEClassifier(
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             With two classes the log-odds of the second.
         """
-        scores = self._scores(X)
+        scores = self._scores(self._check_rows(X))
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def transform(self, X):
@@ -622,8 +622,7 @@ class MultiTaskSAEClassifier(
         return float(np.mean((label_weight * correct).sum(axis=0)[counted] / total[counted]))
 
     def _scores(self, X):
-        """Scores of all heads, (n, total number of classes)."""
-        X = self._check_rows(X)
+        """Scores of all heads on checked rows, (n, total number of classes)."""
         blocks = map_row_blocks(
             lambda block: self._objective.scores(self._params, X[block]), X.shape[0], self.n_jobs
         )

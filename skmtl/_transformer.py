@@ -358,13 +358,15 @@ class SparseAutoencoderTransformer(
             The negated squared error summed over features, or the log-likelihood (in nats) for
             "log_loss" and "mixture".
         """
-        X = self._check_rows(X)
+        return -self._row_losses(self._check_rows(X))
+
+    def _row_losses(self, X):
         blocks = map_row_blocks(
             lambda block: self._objective.row_losses(self._params, X[block]),
             X.shape[0],
             self.n_jobs,
         )
-        return -np.concatenate(blocks)
+        return np.concatenate(blocks)
 
     def score(self, X, y=None, sample_weight=None):
         """Share of variance explained for squared error, else the mean log-likelihood.
@@ -384,13 +386,13 @@ class SparseAutoencoderTransformer(
             ``1 - sum |x - reconstruction|^2 / sum |x - mean|^2`` over these rows, or the mean of
             ``score_samples``. Higher is better.
         """
-        per_row = np.asarray(self.score_samples(X), dtype=np.float64)
         X = self._check_rows(X)
         weight, _ = _validation.check_weight(sample_weight, X)
-        mean = float(np.average(per_row, weights=weight))
-        if not self._objective.reconstruction.loss.explains_variance:
-            return mean
-        return 1 + mean / _fitting.baseline(X, weight, self._objective.reconstruction.loss)
+        mean_loss = float(np.average(self._row_losses(X), weights=weight))
+        loss = self._objective.reconstruction.loss
+        if not loss.explains_variance:
+            return -mean_loss
+        return 1 - mean_loss / _fitting.baseline(X, weight, loss)
 
     def _check_rows(self, X):
         check_is_fitted(self)

@@ -1,0 +1,17 @@
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Pixels in [0, 1] and stacked labels (digit, odd, at least 5) with 30% gaps."""
+    X, digit = load_digits(return_X_y=True)
+    Y = np.column_stack([digit, digit % 2, digit >= 5]).astype(float)
+    Y[np.random.default_rng(0).random(Y.shape) < 0.3] = np.nan
+    return X / 16, Y

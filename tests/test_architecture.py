@@ -1,0 +1,130 @@
+"""The layers: who may import whom. What design says, the imports must show."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skmtl
+
+PACKAGE = Path(skmtl.__file__).parent
+GROUND = {"_linalg", "_threads", "_numba", "_sklearn"}
+COMPONENTS = {"sparsifiers", "losses", "optimizers", "balancers"}
+LABELS = {"_targets"}  # the only place that knows "missing"; satellites read labels through it
+ESTIMATORS = {"_transformer", "_classifier"}
+# From each module to the modules of the package it may import.
+MAY_IMPORT = {
+    "_version": set(),
+    "_numba": set(),
+    "_sklearn": set(),
+    "_threads": set(),
+    "_linalg": {"_numba"},
+    **{name: GROUND for name in COMPONENTS},
+    "_components": set(),
+    "_targets": set(),
+    "_schedules": set(),
+    "_autoencoder": {"_linalg"},
+    "_heads": {"_linalg", "_numba"},
+    "_constraints": {"_linalg"},
+    "_objectives": {"_autoencoder", "_heads", "_linalg"},
+    "_training": {"_objectives", "_threads"},
+    "_validation": {"_sklearn", "_targets"},
+    "_fitting": GROUND
+    | COMPONENTS
+    | {"_autoencoder", "_components", "_constraints", "_objectives", "_schedules", "_training"},
+    **{
+        name: GROUND
+        | LABELS
+        | {"_components", "_fitting", "_heads", "_objectives", "_training", "_validation"}
+        | {"balancers", "losses"}
+        for name in ESTIMATORS
+    },
+    "_stacking": LABELS,
+    "metrics": LABELS,
+    "model_selection": LABELS,
+    "datasets": {"model_selection"},
+    "__init__": {"_version", "_transformer", "_classifier", "_stacking"},
+}
+
+
+def module_of(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.name)
+def test_imports_go_down(path):
+    module = module_of(path)
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] == "skmtl":
+            target = parts[1]
+            assert target == module or target in MAY_IMPORT[module], f"{module} -> {target}"
+        elif any(part.startswith("_") and not part.startswith("__") for part in parts):
+            allowed = parts[0] == "sklearn" and (
+                module == "_sklearn" or name == "sklearn.utils._safe_indexing"
+            )
+            assert allowed, f"{path.name} imports the private {name}"
+
+
+def in_fresh_process(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_import_is_light():
+    loaded = in_fresh_process(
+        "import sys, skmtl; dir(skmtl); "
+        "print([m for m in ('numba', 'sklearn', 'numpy', 'matplotlib') if m in sys.modules])"
+    )
+    assert loaded == "[]"
+
+
+def test_public_names_exist():
+    for name in skmtl.__all__:
+        assert getattr(skmtl, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        skmtl.nothing  # noqa: B018
+
+
+def test_kernels_are_compiled_one_way():
+    """``kernel`` decides how; nobody else calls Numba, and no kernel runs parallel."""
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "_numba.py":
+            assert not any(name.split(".")[0] == "numba" for name in imports_of(path)), path
+
+
+def test_another_fit_compiles_nothing():
+    out = in_fresh_process(
+        """
+import numpy as np
+from skmtl import MultiTaskSAEClassifier
+from skmtl import _heads, _linalg
+from skmtl.losses import _squared_error
+from skmtl.optimizers import _adam
+from skmtl.sparsifiers import TopK, _topk
+kernels = [k for m in (_heads, _linalg, _squared_error, _adam, _topk) for k in vars(m).values()
+           if hasattr(k, "signatures")]
+X = np.random.default_rng(0).random((60, 5))
+y = np.arange(60) % 3
+def fit(X, **params):
+    MultiTaskSAEClassifier(max_iter=2, tol=None, **params).fit(X, y).predict(X)
+fit(X, n_components=64, sparsifier=TopK(k=4))
+before = [len(k.signatures) for k in kernels]
+X.flags.writeable = False
+fit(np.asfortranarray(X), n_components=40, sparsifier=TopK(k=3), batch_size=7, learning_rate=0.01)
+print(len(before) > 5, before == [len(k.signatures) for k in kernels])
+"""
+    )
+    assert out.split()[-1] == "True"

@@ -1,0 +1,169 @@
+"""Gradients of every loss, sparsifier and layout against finite differences; shards; twins."""
+
+import copy
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from skmtl import _linalg
+from skmtl._heads import softmax_by_task, softmax_loss
+from skmtl._objectives import Batch, Objective, Step, WeightDecay
+from skmtl.losses import SquaredError
+from skmtl.sparsifiers import Softmax, TopK
+from tests import instances, naive
+from tests.gradients import assert_gradient_matches
+from tests.problems import N_CLASSES, labels_with_gaps, small_problem
+
+PAIRS = [
+    *product(instances.ADDITIVE_LOSSES, instances.SPARSIFIERS),
+    *((loss, Softmax()) for loss in instances.MIXTURES),
+]
+HEADS = ("W_head", "b_head")
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("loss, sparsifier", PAIRS, ids=repr)
+def test_gradient(loss, sparsifier, sparse):
+    objective, params, *args = small_problem(loss, sparsifier, sparse=sparse)
+    assert_gradient_matches(objective, params, *args)
+
+
+@pytest.mark.parametrize("loss, sparsifier", PAIRS, ids=repr)
+def test_gradient_with_tasks(loss, sparsifier):
+    objective, params, *args = small_problem(loss, sparsifier, tasks=True)
+    assert_gradient_matches(objective, params, *args, skip=HEADS)
+
+
+@pytest.mark.parametrize("sparsifier", [TopK(k=1), TopK(k=3)], ids=repr)
+def test_heads_take_their_own_gradient(sparsifier):
+    """Heads are trained by the sum of the task losses, whatever the balancer's weights."""
+    objective, params, state, batch, step = small_problem(SquaredError(), sparsifier, tasks=True)
+
+    def sum_of_losses(params):
+        _, grads = objective(params, state, batch, step)
+        code = objective.forward(params, batch.X, step).code
+        heads = {name: grads[name] for name in HEADS}
+        return objective.tasks.losses(params, batch, code)[0].sum(), heads
+
+    assert_gradient_matches(
+        lambda heads: sum_of_losses(params | heads), {name: params[name] for name in HEADS}
+    )
+
+
+def test_gradient_of_weight_decay():
+    objective, params, *args = small_problem(SquaredError(), TopK(k=1))
+    objective.terms.append(WeightDecay(0.3, ("W_enc", "W_dec")))
+    assert_gradient_matches(objective, params, *args)
+
+
+@pytest.mark.parametrize("loss, sparsifier", PAIRS, ids=repr)
+def test_gradient_at_reconstruction_weight_zero(loss, sparsifier):
+    objective, params, *args = small_problem(loss, sparsifier, tasks=True)
+    objective.reconstruction_weight = 0.0
+    assert_gradient_matches(objective, params, *args, skip=HEADS)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_sparse_and_dense_codes_agree(k, monkeypatch):
+    """The layout of a code changes cost, not results."""
+    values = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(_linalg, "SPARSE_BELOW", share)
+        objective, params, *args = small_problem(SquaredError(), TopK(k=k), tasks=True)
+        code = objective.forward(params, args[1].X, args[2]).code
+        assert isinstance(code, _linalg.CSR) == (share == 1.0)
+        value, grads = objective(params, *args)
+        values.append((value, {n: _linalg.dense_gradient(g) for n, g in grads.items()}))
+    assert_allclose(values[0][0], values[1][0], rtol=1e-12)
+    for name, gradient in values[0][1].items():
+        assert_allclose(gradient, values[1][1][name], rtol=1e-10, atol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "loss, sparsifier", [p for p in PAIRS if "KL" not in repr(p[1])], ids=repr
+)
+def test_shards_add_up_to_the_batch(loss, sparsifier):
+    """Values and gradients are sums over rows (KL's rate is a mean over the batch, so not its)."""
+    objective, params, state, batch, step = small_problem(loss, sparsifier, tasks=True)
+    value, grads = objective(params, state, batch, step)
+    shards = []
+    for rows in (slice(0, 5), slice(5, 12)):
+        part = Batch(batch.X[rows], batch.labels[rows], batch.label_weight[rows])
+        shards.append(objective(params, state, part, Step(step.weight[rows])))
+    assert_allclose(sum(v for v, _ in shards), value, rtol=1e-12)
+    for name, gradient in grads.items():
+        total = sum(_linalg.dense_gradient(g[name]) for _, g in shards)
+        assert_allclose(total, _linalg.dense_gradient(gradient), rtol=1e-9, atol=1e-13)
+
+
+def test_masked_labels_change_nothing():
+    """A gap, a weight of zero and whatever label lies under it are one and the same."""
+    objective, params, state, batch, step = small_problem(SquaredError(), TopK(k=3), tasks=True)
+    gaps = batch.labels < 0
+    assert gaps.any()
+    other = batch._replace(labels=np.where(gaps, 0, batch.labels))
+    for a, b in zip(
+        _flat(objective(params, state, batch, step)),
+        _flat(objective(params, state, other, step)),
+        strict=True,
+    ):
+        assert np.array_equal(a, b)
+
+
+def _flat(result):
+    value, grads = result
+    return [np.asarray(value), *(_linalg.dense_gradient(grads[n]) for n in sorted(grads))]
+
+
+def test_task_losses_equal_their_twin(rng):
+    labels, weight = labels_with_gaps(20, rng)
+    offsets = np.concatenate([[0], np.cumsum(N_CLASSES)])
+    scores = rng.standard_normal((20, offsets[-1])) * 30
+    losses, d_scores = np.zeros(4), np.empty_like(scores)
+    softmax_loss(scores, offsets, labels, weight, d_scores, losses)
+    assert_allclose(losses, naive.softmax_losses(scores, offsets, labels, weight), rtol=1e-12)
+    p = scores.copy()
+    softmax_by_task(p, offsets)
+    for t in (0, 1, 3):
+        own = p[:, offsets[t] : offsets[t + 1]]
+        assert_allclose(own.sum(axis=1), 1)
+        one_hot = np.eye(N_CLASSES[t])[np.maximum(labels[:, t], 0)] * (labels[:, [t]] >= 0)
+        expected = weight[:, [t]] * (own - one_hot)
+        assert_allclose(d_scores[:, offsets[t] : offsets[t + 1]], expected, atol=1e-14)
+
+
+def test_extreme_scores_stay_finite():
+    scores = np.array([[1000.0, -1000.0, 0.0]])
+    losses, d_scores = np.zeros(1), np.empty_like(scores)
+    softmax_loss(scores, np.array([0, 3]), np.array([[1]]), np.ones((1, 1)), d_scores, losses)
+    assert losses[0] == 2000 and np.isfinite(d_scores).all()
+
+
+def test_objective_leaves_its_inputs_alone():
+    for loss, sparsifier in PAIRS:
+        objective, params, state, batch, step = small_problem(loss, sparsifier, tasks=True)
+        before = copy.deepcopy((params, batch, step.weight))
+        objective(params, state, batch, step)
+        for name, array in before[0].items():
+            assert np.array_equal(array, params[name])
+        assert all(np.array_equal(a, b) for a, b in zip(before[1], batch, strict=True))
+        assert np.array_equal(before[2], step.weight)
+
+
+def test_objective_has_no_registry():
+    """The equations take any object with the methods; nothing is looked up by name."""
+
+    class Halved(TopK):
+        def forward(self, pre, params, step):
+            code = super().forward(pre, params, step)
+            return _linalg.with_values(code, _linalg.values(code) / 2)
+
+        def backward(self, fwd, adj, params, grads, step):
+            super().backward(fwd, adj, params, grads, step)
+            adj.pre[0] = _linalg.with_values(fwd.code, _linalg.values(adj.pre[0]) / 2)
+
+    objective, params, *args = small_problem(SquaredError(), Halved(k=1))
+    assert isinstance(objective, Objective)
+    assert_gradient_matches(objective, params, *args)

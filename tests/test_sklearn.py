@@ -1,0 +1,72 @@
+"""scikit-learn's own checks, no expected failure, over estimators and components."""
+
+import inspect
+
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
+from skmtl.sparsifiers import L1, Softmax
+
+CODES = [
+    {},
+    {"n_components": 256},  # codes of 16 in 256 are sparse
+    {"sparsifier": None},
+    {"sparsifier": L1(0.01)},
+    {"sparsifier": "kl"},
+    {"sparsifier": Softmax()},
+    {"loss": "mixture"},
+]
+ESTIMATORS = [
+    *(SparseAutoencoderTransformer(**code) for code in CODES),
+    *(MultiTaskSAEClassifier(**code) for code in CODES),
+    MultiTaskSAEClassifier(pretrain_iter=5, reconstruction_weight=0.1),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:Task .* has one class")
+@parametrize_with_checks(ESTIMATORS)
+def test_estimator(estimator, check):
+    check(estimator)
+
+
+# What scikit-learn runs on its own estimators only.
+FURTHER_CHECKS = [
+    "check_dataframe_column_names_consistency",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_get_feature_names_out_error",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_inplace_ensure_writeable",
+    "check_param_validation",
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("check", FURTHER_CHECKS)
+@pytest.mark.parametrize(
+    "estimator", [SparseAutoencoderTransformer(), MultiTaskSAEClassifier()], ids=repr
+)
+def test_further_checks(estimator, check):
+    getattr(estimator_checks, check)(type(estimator).__name__, estimator)
+
+
+@pytest.mark.parametrize("cls", [SparseAutoencoderTransformer, MultiTaskSAEClassifier])
+def test_every_parameter_is_documented_and_constrained(cls):
+    parameters = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+    assert set(cls._parameter_constraints) == set(parameters)
+    for name in parameters:
+        assert f"\n    {name} : " in cls.__doc__, name
+
+
+def test_shared_parameters_have_the_same_defaults():
+    """The classifier takes all of the transformer's; a differing default needs a reason here."""
+    ours = SparseAutoencoderTransformer().get_params()
+    theirs = MultiTaskSAEClassifier().get_params()
+    assert {name for name in ours if theirs[name] != ours[name]} == set()
