@@ -420,7 +420,7 @@ def stratified_folds(codes, sizes, rng):
     fold = np.empty(n_rows, dtype=np.int64)
     for g in order:
         rows = members[g] if rng is None else rng.permutation(members[g])
-        whole = np.floor(len(rows) * shares + 1e-9).astype(int)
+        whole = np.minimum(np.floor(len(rows) * shares + 1e-9).astype(int), wanted_rows)
         chosen = np.repeat(np.arange(len(shares)), whole)
         wanted[held[g]] -= whole
         wanted_rows -= whole
