@@ -79,8 +79,7 @@ def encoder_backward(params, X, shifted, adj, grads):
         return
     b_dec = params["b_dec"]
     if sp.issparse(X):
-        d_W_enc = _linalg.dense_gradient(_linalg.weight_gradient(d_pre, X))
-        d_W_enc -= np.outer(_linalg.dense_gradient(d_b_enc), b_dec)
+        d_W_enc = _linalg.shift_gradient(_linalg.weight_gradient(d_pre, X), d_b_enc, b_dec)
     else:
         d_W_enc = _linalg.weight_gradient(d_pre, X - b_dec)
     _linalg.add_gradient(grads, "W_enc", d_W_enc)

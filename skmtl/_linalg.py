@@ -188,6 +188,15 @@ def column_sum(code):
     return Rows(active, total[active].astype(code.data.dtype), code.n_columns)
 
 
+def shift_gradient(gradient, column_sums, shift):
+    """``(code.T @ (A - shift))`` from ``code.T @ A`` and the column sums of the code."""
+    if isinstance(gradient, Rows):
+        gradient.values[:] -= np.outer(column_sums.values, shift)
+    else:
+        gradient -= np.outer(column_sums, shift)
+    return gradient
+
+
 def _active(code):
     """The latents that fire in a CSR code, and where each of them stands in that list."""
     fires = np.zeros(code.n_columns, dtype=bool)

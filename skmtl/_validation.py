@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import check_random_state, validate_data
+from sklearn.utils.validation import check_array, check_random_state, validate_data
 
 from skmtl._sklearn import check_sample_weight
 from skmtl._targets import stratified_folds
@@ -41,20 +41,19 @@ def check_X(estimator, X, loss, *, reset, name="X"):
         )
     if sp.issparse(X):
         _check_sparse_format(X, name)
-    X = validate_data(
-        estimator,
-        X,
-        accept_sparse="csr",
-        dtype=FLOATS,
-        order="C",
-        reset=reset,
-    )
+    options = {"accept_sparse": "csr", "dtype": FLOATS, "order": "C"}
+    if name == "X":
+        X = validate_data(estimator, X, reset=reset, **options)
+    else:  # validate_data calls every array X in its messages
+        checked = check_array(X, input_name=name, estimator=estimator, **options)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        X = checked
     if sp.issparse(X):
         X = sp.csr_array(X)
         if not X.has_canonical_format:
             X = X.copy()  # never reorder the user's own
             X.sum_duplicates()
-    loss.check_X(X)
+    loss.check_X(X, name)
     return X
 
 

@@ -16,8 +16,8 @@ class Loss(Component):
     #: Whether ``1 - FVU`` is the score; else the mean log-likelihood.
     explains_variance = False
 
-    def check_X(self, X):
-        """Raise a ValueError if a value of X is outside the loss's domain."""
+    def check_X(self, X, name="X"):
+        """Raise a ValueError if a value is outside the loss's domain."""
 
     def initial_bias(self, mean):
         """Decoder bias whose link is the mean of X, (d,)."""

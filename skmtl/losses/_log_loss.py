@@ -33,11 +33,11 @@ class LogLoss(Loss):
     LogLoss()
     """
 
-    def check_X(self, X):
+    def check_X(self, X, name="X"):
         if X.shape[0] and not (X.min() >= 0 and X.max() <= 1):
             raise ValueError(
-                "X must lie in [0, 1] with loss='log_loss'; got values from "
-                f"{X.min():.6g} to {X.max():.6g}. Scale X, for instance with MinMaxScaler("
+                f"{name} must lie in [0, 1] with loss='log_loss'; got values from "
+                f"{X.min():.6g} to {X.max():.6g}. Scale it, for instance with MinMaxScaler("
                 "clip=True), or use loss='squared_error'."
             )
 

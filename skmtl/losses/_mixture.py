@@ -59,11 +59,11 @@ class Mixture(Loss):
     def shifts_input(self):
         return self.distribution == "gaussian"
 
-    def check_X(self, X):
+    def check_X(self, X, name="X"):
         if self.distribution == "bernoulli" and not (X.min() >= 0 and X.max() <= 1):
             raise ValueError(
-                "X must lie in [0, 1] with Mixture(distribution='bernoulli'); got values from "
-                f"{X.min():.6g} to {X.max():.6g}. Scale X, or use distribution='gaussian'."
+                f"{name} must lie in [0, 1] with Mixture(distribution='bernoulli'); got values from "
+                f"{X.min():.6g} to {X.max():.6g}. Scale it, or use distribution='gaussian'."
             )
 
     def initial_bias(self, mean):

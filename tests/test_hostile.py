@@ -1,0 +1,210 @@
+"""Bad input: a clear error that names the argument, never a crash or a silent result."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
+from skmtl.losses import Mixture
+
+X = np.random.default_rng(0).random((12, 4))
+Y = np.column_stack([np.arange(12) % 3, np.arange(12) % 2]).astype(float)
+
+
+def broken(format, index):
+    A = sp.csr_array(X).asformat(format)
+    if format == "coo":
+        A.coords[1][3] = index
+    else:
+        A.indices[3] = index
+    return A
+
+
+def with_value(value):
+    bad = X.copy()
+    bad[2, 1] = value
+    return bad
+
+
+MASKED = np.ma.masked_array(X, X > 0.9)
+BAD_X = [
+    (with_value(np.nan), {}, "Input X contains NaN"),
+    (with_value(np.inf), {}, "Input X contains infinity"),
+    (MASKED, {}, "X must be a plain array; got a numpy masked array"),
+    (broken("csr", 99), {}, "X must be a valid sparse array"),
+    (broken("csr", -5), {}, "X must be a valid sparse array"),
+    (broken("csc", 99), {}, "X must be a valid sparse array"),
+    (broken("coo", 99), {}, "X must be a valid sparse array"),
+    (X - 0.5, {"loss": "log_loss"}, r"X must lie in \[0, 1\] with loss='log_loss'; got values"),
+    (sp.csr_array(2 * X), {"loss": "log_loss"}, r"X must lie in \[0, 1\]"),
+    (X + 1, {"loss": Mixture("bernoulli")}, r"X must lie in \[0, 1\] with Mixture"),
+    (np.empty((0, 4)), {}, "0 sample"),
+    (np.empty((12, 0)), {}, "0 feature"),
+    (X[0], {}, "Expected 2D array"),
+    (X.astype(complex), {}, "Complex data not supported"),
+    (X.astype(str) + "a", {}, "could not convert string"),
+]
+ESTIMATORS = [SparseAutoencoderTransformer, MultiTaskSAEClassifier]
+every_estimator = pytest.mark.parametrize("cls", ESTIMATORS)
+
+
+def make(cls, **params):
+    return cls(6, max_iter=2, tol=None, **params)
+
+
+@every_estimator
+@pytest.mark.parametrize("bad, params, message", BAD_X)
+def test_bad_X(cls, bad, params, message):
+    y = Y[: len(bad)] if not sp.issparse(bad) else Y
+    with pytest.raises(ValueError, match=message):
+        make(cls, **params).fit(bad, y)
+    fitted = make(cls, **params).fit(X, Y)
+    with pytest.raises(ValueError, match=message):
+        fitted.transform(bad)
+    if cls is MultiTaskSAEClassifier:
+        with pytest.raises(ValueError, match=message):
+            fitted.predict(bad)
+        named = message.replace("X must", "X_val must").replace("Input X ", "Input X_val ")
+        with pytest.raises(ValueError, match=named):
+            fitted.fit(X, Y, X_val=bad, y_val=y)
+    else:
+        with pytest.raises(ValueError, match=message):
+            fitted.score(bad)
+
+
+@every_estimator
+def test_wrong_number_of_features(cls):
+    fitted = make(cls).fit(X, Y)
+    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
+        fitted.transform(X[:, :3])
+    with pytest.raises(ValueError, match="X has 3 features"):
+        fitted.partial_fit(X[:, :3], Y)
+    if cls is SparseAutoencoderTransformer:
+        with pytest.raises(ValueError, match="X must have 6 columns, one per latent"):
+            fitted.inverse_transform(X)
+
+
+BAD_WEIGHTS = [
+    (np.zeros(12), "weight.*zero"),
+    (-np.ones(12), "Negative values in data passed to `sample_weight`"),
+    (np.full(12, np.nan), "sample_weight contains NaN"),
+    (np.full(12, np.inf), "sample_weight contains infinity"),
+    (np.ones(5), "sample_weight.shape == "),
+]
+BAD_LABEL_WEIGHTS = [
+    (np.zeros((12, 2)), "sample_weight must not be zero everywhere"),
+    (-np.ones((12, 2)), "sample_weight must be finite and not negative"),
+    (np.full((12, 2), np.nan), "sample_weight must be finite and not negative"),
+    (np.ones((12, 3)), r"sample_weight must have shape \(12,\) or \(12, 2\); got \(12, 3\)"),
+]
+
+
+@pytest.mark.parametrize("weight, message", BAD_WEIGHTS)
+@every_estimator
+def test_bad_weights(cls, weight, message):
+    with pytest.raises(ValueError, match=message):
+        make(cls).fit(X, Y, sample_weight=weight)
+    with pytest.raises(ValueError, match=message):
+        make(cls).fit(X, Y).score(X, Y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("weight, message", BAD_LABEL_WEIGHTS)
+def test_bad_label_weights(weight, message):
+    with pytest.raises(ValueError, match=message):
+        make(MultiTaskSAEClassifier).fit(X, Y, sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        (np.full((12, 2), np.nan), "y must hold at least one label"),
+        (np.full(12, None), "y must hold at least one label"),
+        (np.ma.masked_array(Y, Y == 1), "y must be a plain array; got a numpy masked array"),
+        (Y[:5], "inconsistent numbers of samples"),
+        (None, "requires y to be passed, but the target y is None"),
+        (X, "Unknown label type: continuous"),
+        ([["a", 1]] * 11 + [[2, 1]], "task 0 of y mixes integer and string"),
+    ],
+)
+def test_bad_y(y, message):
+    with pytest.raises(ValueError, match=message):
+        make(MultiTaskSAEClassifier).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"X_val": X}, "X_val and y_val must be given together"),
+        ({"X_val": X, "y_val": Y + 9}, "The labels of task 0 of y_val must be among the classes"),
+        ({"X_val": X, "y_val": Y[:3]}, "inconsistent numbers of samples"),
+        ({"task_mask": np.ones(12)}, "task_mask must be boolean of y's shape"),
+        ({"task_mask": np.zeros((12, 2), bool)}, "task_mask leaves out"),
+    ],
+)
+def test_bad_fit_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make(MultiTaskSAEClassifier).fit(X, Y, **arguments)
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"n_components": 0}, "'n_components' parameter"),
+        ({"sparsifier": "top-k"}, "'sparsifier' parameter"),
+        ({"sparsifier": object()}, "'sparsifier' parameter"),
+        ({"loss": "hinge"}, "'loss' parameter"),
+        ({"learning_rate": 0}, "'learning_rate' parameter"),
+        ({"batch_size": 0}, "'batch_size' parameter"),
+        ({"validation_fraction": 1.0}, "'validation_fraction' parameter"),
+        ({"decoder_norm": "l2"}, "'decoder_norm' parameter"),
+        ({"tol": -1.0}, "'tol' parameter"),
+    ],
+)
+@every_estimator
+def test_bad_parameters(cls, params, message):
+    with pytest.raises(ValueError, match=message):
+        cls(**params).fit(X, Y)
+
+
+@every_estimator
+def test_bad_parameter_of_a_component(cls):
+    from skmtl.optimizers import Adam
+    from skmtl.sparsifiers import TopK
+
+    for params, message in [
+        ({"sparsifier": TopK(k=0)}, "'k' parameter of TopK"),
+        ({"optimizer": Adam(beta_1=1.0)}, "'beta_1' parameter of Adam"),
+        ({"loss": Mixture("laplace")}, "'distribution' parameter of Mixture"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make(cls, **params).fit(X, Y)
+
+
+@every_estimator
+def test_too_few_rows_to_hold_out(cls):
+    with pytest.raises(ValueError, match="early_stopping needs at least 2 rows"):
+        make(cls, early_stopping=True).fit(X[:1], Y[:1, 0])
+
+
+@every_estimator
+def test_not_fitted(cls):
+    from sklearn.exceptions import NotFittedError
+
+    with pytest.raises(NotFittedError):
+        make(cls).transform(X)
+
+
+@every_estimator
+def test_odd_but_valid_input(cls):
+    """float16, integers, big-endian, strided, read-only, memory-mapped, int64 CSR: all served."""
+    expected = make(cls, random_state=0).fit(X, Y).transform(X)
+    strided = np.repeat(X, 2, axis=0)[::2]
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    wide = sp.csr_array(X)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    for odd in (strided, frozen, X.astype(">f8"), X.tolist(), wide):
+        got = make(cls, random_state=0).fit(odd, Y).transform(odd)
+        np.testing.assert_allclose(got, expected, atol=1e-12)
+    for dtype in (np.float16, np.int8, bool):
+        make(cls).fit((X * 3).astype(dtype), Y).transform((X * 3).astype(dtype))

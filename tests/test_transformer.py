@@ -1,0 +1,249 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from skmtl import SparseAutoencoderTransformer, _threads
+from skmtl.losses import Mixture
+from skmtl.metrics import l0
+from skmtl.sparsifiers import L1, Softmax, Sparsifier, TopK
+
+
+def sae(n_components=24, **params):
+    defaults = {"max_iter": 5, "tol": None, "random_state": 0}
+    return SparseAutoencoderTransformer(n_components, **defaults | params)
+
+
+CODES = [
+    {},
+    {"n_components": 200},
+    {"sparsifier": None},
+    {"sparsifier": "l1"},
+    {"sparsifier": "kl", "loss": "log_loss"},
+    {"loss": "mixture"},
+    {"loss": Mixture(distribution="bernoulli")},
+    {"loss": Mixture(amortized=False)},
+]
+every_code = pytest.mark.parametrize("params", CODES, ids=str)
+
+
+def test_encoder_and_decoder_are_the_documented_equations(digits):
+    X, _ = digits
+    model = sae(sparsifier=TopK(k=5)).fit(X)
+    pre = (X - model.decoder_bias_) @ model.encoder_components_.T + model.encoder_bias_
+    code = model.transform(X)
+    kept = code > 0
+    assert_allclose(code[kept], pre[kept])
+    assert kept.sum(axis=1).max() == 5
+    assert (pre[~kept].reshape(len(X), -1).max(axis=1) <= np.where(kept, pre, np.inf).min(axis=1)).all()
+    assert_allclose(model.inverse_transform(code), code @ model.components_ + model.decoder_bias_)
+    assert_allclose(np.linalg.norm(model.components_, axis=1), 1)
+    assert_allclose(model.firing_rate_, kept.mean(axis=0))
+
+
+def test_log_loss_decoder_is_a_sigmoid_of_unshifted_input(digits):
+    X, _ = digits
+    model = sae(loss="log_loss", sparsifier=None, decoder_norm=None).fit(X)
+    code = np.maximum(X @ model.encoder_components_.T + model.encoder_bias_, 0)
+    assert_allclose(model.transform(X), code)
+    p = 1 / (1 + np.exp(-(code @ model.components_ + model.decoder_bias_)))
+    assert_allclose(model.inverse_transform(code), p)
+    log_likelihood = (X * np.log(p) + (1 - X) * np.log1p(-p)).sum(axis=1)
+    assert_allclose(model.score_samples(X), log_likelihood)
+    assert_allclose(model.score(X), log_likelihood.mean())
+
+
+@every_code
+def test_training_helps(params, digits):
+    X, _ = digits
+    model = sae(**params, learning_rate=0.01, max_iter=15).fit(X)
+    assert model.loss_curve_[-1] < 0.97 * model.loss_curve_[0]
+    assert model.score(X) > sae(**params, max_iter=1).fit(X).score(X)
+
+
+@every_code
+@pytest.mark.parametrize("make", [sp.csr_array, sp.csr_matrix, sp.csc_array, sp.coo_array])
+def test_sparse_input_gives_the_dense_result(params, make, digits):
+    X = digits[0][:300] * (digits[0][:300] > 0.5)
+    dense, sparse = sae(**params).fit(X), sae(**params).fit(make(X))
+    assert_allclose(sparse.components_, dense.components_, atol=1e-9)
+    assert_allclose(sparse.transform(make(X)), dense.transform(X), atol=1e-9)
+    assert_allclose(sparse.score(make(X)), dense.score(X), rtol=1e-9)
+    assert_allclose(sparse.score_samples(make(X)), dense.score_samples(X), rtol=1e-9)
+
+
+def test_sparse_input_is_not_densified_or_changed(monkeypatch):
+    """50 000 rows by 20 000 columns would be 8 GB; blocks of a batch are all that is dense."""
+    rng = np.random.default_rng(0)
+    X = sp.random_array((3000, 20000), density=1e-3, format="csr", rng=rng)
+    X.indices[: X.indptr[1]] = X.indices[: X.indptr[1]][::-1].copy()  # not canonical
+    X.has_sorted_indices = False
+    before = X.copy()
+    largest = []
+    original = sp.csr_array.toarray
+
+    def toarray(self, *args, **kwargs):
+        largest.append(self.shape[0])
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(sp.csr_array, "toarray", toarray)
+    sae(8, max_iter=1).fit(X).score(X)
+    assert max(largest) <= _threads.BLOCK_ROWS
+    assert_array_equal(X.indices, before.indices)
+
+
+@every_code
+def test_sparse_output(params, digits):
+    X, _ = digits
+    model = sae(**params).fit(X)
+    dense = model.transform(X)
+    code = model.set_params(sparse_output=True).transform(X)
+    assert sp.issparse(code) and code.format == "csr" and (code.data != 0).all()
+    assert_array_equal(code.toarray(), dense)
+    assert_allclose(model.inverse_transform(code), model.inverse_transform(dense))
+
+
+@every_code
+def test_bits_do_not_depend_on_n_jobs_or_containers(params, digits):
+    X = np.tile(digits[0], (3, 1))
+    one, two = sae(**params, n_jobs=1).fit(X), sae(**params, n_jobs=2).fit(np.asfortranarray(X))
+    for name, array in one._params.items():
+        assert_array_equal(array, two._params[name])
+    assert_array_equal(one.transform(X), two.transform(X))
+    assert_array_equal(one.score_samples(X), two.score_samples(X))
+    assert_array_equal(one.firing_rate_, two.firing_rate_)
+
+
+@every_code
+def test_rows_do_not_see_each_other(params, digits):
+    X, _ = digits
+    model = sae(**params).fit(X)
+    whole = model.transform(X)
+    assert_allclose(model.transform(X[7:8]), whole[7:8], atol=1e-12)
+    assert_allclose(model.transform(X[::-1]), whole[::-1], atol=1e-12)
+
+
+def test_sparsifier_through_grid_search(digits):
+    X, _ = digits
+    search = GridSearchCV(
+        make_pipeline(sae(sparsifier=TopK())),
+        {
+            "sparseautoencodertransformer__sparsifier__k": [1, 40],  # 40 is above the width
+            "sparseautoencodertransformer__n_components": [4, 24],
+        },
+        cv=2,
+        n_jobs=2,
+    ).fit(X)
+    assert search.best_params_["sparseautoencodertransformer__sparsifier__k"] == 40
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_components_are_not_touched_by_fit(digits):
+    X, _ = digits
+    chosen = TopK(k=3)
+    model = sae(sparsifier=chosen).fit(X)
+    assert model.sparsifier is chosen and vars(chosen) == {"k": 3}
+    chosen.k = 1  # what was fitted stays as it was fitted
+    assert l0(model.transform(X)) > 2
+    assert clone(model).sparsifier.k == 1
+
+
+class QuantileThreshold(Sparsifier):
+    """A user's own: batch-wide top-k in training, one frozen threshold afterwards."""
+
+    buffers = ("threshold",)
+
+    def __init__(self, k=4):
+        self.k = k
+
+    def init(self, n_components, dtype, rng):
+        return {"threshold": np.zeros(1, dtype=dtype)}
+
+    def forward(self, pre, params, step):
+        cut = params["threshold"]
+        if step.train:
+            cut = np.partition(pre.ravel(), -self.k * len(pre))[-self.k * len(pre)]
+        return np.where(pre > max(cut, 0), pre, 0)
+
+    def freeze(self, pre_blocks, weight, params):
+        pre = np.concatenate([*pre_blocks])
+        assert len(pre) == len(weight)
+        params["threshold"][:] = np.sort(pre.ravel())[-self.k * len(pre) - 1]
+
+
+def test_a_users_own_sparsifier_needs_no_registration(digits):
+    X, _ = digits
+    model = sae(sparsifier=QuantileThreshold(k=3)).fit(X)
+    assert l0(model.transform(X)) == pytest.approx(3)  # set by the training rows, exactly
+    assert model._params["threshold"][0] > 0
+    whole = model.transform(X)
+    assert_allclose(model.transform(X[5:6]), whole[5:6], atol=1e-12)
+    validated = sae(sparsifier=QuantileThreshold(k=3)).fit(X, X_val=X)
+    assert_allclose(validated.validation_loss_curve_[-1], -validated.score_samples(X).mean())
+
+
+@pytest.mark.parametrize("sparsifier", ["topk", None, L1(), "kl"])
+def test_mixture_refuses_other_codes(sparsifier, digits):
+    with pytest.raises(ValueError, match="sparsifier must be 'auto' or 'softmax' with loss='mixt"):
+        sae(loss="mixture", sparsifier=sparsifier).fit(digits[0])
+    sae(loss="mixture", sparsifier=Softmax()).fit(digits[0])
+
+
+def test_options_matter(digits):
+    X, _ = digits
+    base = sae().fit(X)
+    assert base.decoder_bias_.any()
+    assert not np.allclose(np.linalg.norm(sae(decoder_norm=None).fit(X).components_, axis=1), 1)
+    decayed = sae(weight_decay=0.1).fit(X)
+    assert np.abs(decayed.encoder_components_).sum() < np.abs(base.encoder_components_).sum()
+    zero = sae(bias_init="zero", max_iter=1, learning_rate=1e-9).fit(X)
+    assert np.abs(zero.decoder_bias_).max() < 1e-6
+    for optimizer in ("adamw", "sgd"):
+        assert not np.array_equal(sae(optimizer=optimizer).fit(X).components_, base.components_)
+
+
+def test_zero_variance_and_tiny_data():
+    for X in (np.ones((5, 3)), np.ones((1, 3)), np.array([[1e-20, 2e-20]] * 3)):
+        model = sae(4).fit(X)
+        assert np.isfinite(model.transform(X)).all() and np.isfinite(model.score(X))
+
+
+def test_blocks_run_in_threads_and_keep_order():
+    import threading
+
+    seen = set()
+
+    def f(block):
+        seen.add(threading.get_ident())
+        return block.start
+
+    n = 40 * _threads.BLOCK_ROWS + 1
+    assert _threads.map_row_blocks(f, n, n_jobs=2) == list(range(0, n, _threads.BLOCK_ROWS))
+    assert threading.get_ident() not in seen
+
+
+def test_blas_limit_is_counted():
+    from threadpoolctl import threadpool_info
+
+    def limits():
+        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+    before = limits()
+    with _threads.OneThreadBLAS():
+        with _threads.OneThreadBLAS():
+            assert limits() == {1}
+        assert limits() == {1}
+    assert limits() == before
+
+
+def test_two_threads_fit_at_once(digits):
+    from concurrent.futures import ThreadPoolExecutor
+
+    X, _ = digits
+    alone = sae().fit(X)
+    with ThreadPoolExecutor(2) as pool:
+        for model in pool.map(lambda _: sae().fit(X), range(4)):
+            assert_array_equal(model.components_, alone.components_)
