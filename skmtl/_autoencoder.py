@@ -1,6 +1,6 @@
 """The equations: encoder and decoder, each with its backward under it.
 
-pre   = (X - shift) @ W_enc.T + b_enc          shift = b_dec where decoder and X share a scale, else 0
+pre   = (X - shift) @ W_enc.T + b_enc     shift = b_dec where decoder and X share a scale, else 0
 code  = sparsifier(pre)
 recon = code @ W_dec + b_dec
 

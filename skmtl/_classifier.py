@@ -1,6 +1,7 @@
 """MultiTaskSAEClassifier: X -> one label per task, through one shared sparse code."""
 
 import warnings
+from itertools import pairwise
 from numbers import Integral, Real
 
 import numpy as np
@@ -492,7 +493,7 @@ class MultiTaskSAEClassifier(
     def _attributes(self, params, labels, sparsifier, objective):
         """All that depends on the parameters, as attributes by name."""
         out = _fitting.code_attributes(params, sparsifier, objective)
-        heads = [slice(*pair) for pair in zip(labels.offsets[:-1], labels.offsets[1:], strict=True)]
+        heads = [slice(*pair) for pair in pairwise(labels.offsets)]
         out |= {
             "_labels": labels,
             "classes_": labels.classes[0] if labels.one_d else labels.classes,
@@ -673,7 +674,7 @@ def _class_priors(data, labels):
 
 def _argmax_by_task(scores, offsets):
     """Integer code of the highest score of each task, (n, n_tasks); -1 for a task of no classes."""
-    pairs = list(zip(offsets[:-1], offsets[1:], strict=True))
+    pairs = list(pairwise(offsets))
     out = np.full((len(scores), len(pairs)), -1, dtype=np.int64)
     for t, (start, stop) in enumerate(pairs):
         if stop > start:

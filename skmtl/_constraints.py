@@ -31,5 +31,3 @@ class UnitAtoms:
         norm = np.sqrt(np.einsum("jf,jf->j", W, W))
         norm[norm == 0] = 1
         params["W_dec"][rows] = W / norm[:, None]
-
-

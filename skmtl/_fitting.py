@@ -212,8 +212,10 @@ def codes(estimator, X):
 def firing_rate(estimator, objective, params, data):
     """Weighted share of the rows on which each latent is active, (n_components,)."""
     shares = map_row_blocks(
-        lambda block: data.weight[block]
-        @ (_linalg.to_dense(objective.code(params, data.batch.X[block])) != 0),
+        lambda block: (
+            data.weight[block]
+            @ (_linalg.to_dense(objective.code(params, data.batch.X[block])) != 0)
+        ),
         data.n_rows,
         estimator.n_jobs,
     )

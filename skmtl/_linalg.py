@@ -6,6 +6,7 @@ which they have. With k active latents a row, ``matmul``, its adjoint and the we
 k a row and a feature where the dense products cost m.
 """
 
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,8 @@ class CSR(NamedTuple):
         return len(self.indptr) - 1, self.n_columns
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """A gradient that is zero outside the rows ``index`` of an array of ``n_rows`` rows."""
 
     index: np.ndarray
@@ -231,7 +233,7 @@ def add_gradient(grads, name, gradient):
 
 def _add_rows(a, b):
     if np.array_equal(a.index, b.index):
-        return a._replace(values=a.values + b.values)
+        return replace(a, values=a.values + b.values)
     index = np.union1d(a.index, b.index)
     total = np.zeros((len(index), *a.values.shape[1:]), dtype=a.values.dtype)
     total[np.searchsorted(index, a.index)] += a.values

@@ -90,9 +90,7 @@ class Tasks:
         losses, d_scores = self.losses(params, batch, fwd.code)
         counts = np.count_nonzero(batch.labels >= 0, axis=0)
         value, weights = self.balancer.balance(losses, counts, None, state["balancer"], step)
-        _heads.heads_backward(
-            params, fwd.code, d_scores, weights, self.offsets, adj.code, grads
-        )
+        _heads.heads_backward(params, fwd.code, d_scores, weights, self.offsets, adj.code, grads)
         return value
 
     def losses(self, params, batch, code):
@@ -120,7 +118,7 @@ class Objective:
         return self.reconstruction.loss.shifts_input
 
     def __call__(self, params, state, batch, step):
-        """Value on a batch and its gradients by name; parameters without a gradient are left out."""
+        """Value on a batch, and gradients by name; parameters without one are left out."""
         grads: dict = {}
         fwd = self.forward(params, batch.X, step)
         adj = Adjoints(code=_linalg.zeros_like(fwd.code))
@@ -160,7 +158,7 @@ class Objective:
         return _heads.scores(params, self.infer(params, X).code)
 
     def validate(self, params, batch):
-        """Sums over the rows: the task losses (T,), or without tasks the weighted row losses (1,)."""
+        """Sums over rows: of the task losses, (T,), or without tasks of the row losses, (1,)."""
         if self.tasks is not None:
             return self.tasks.losses(params, batch, self.infer(params, batch.X).code)[0]
         return np.array([self.row_losses(params, batch.X).sum(dtype=np.float64)])

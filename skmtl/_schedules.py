@@ -2,7 +2,7 @@
 
 constant       1
 linear_decay   1 until p = 4/5, then linearly to 0
-warmup_cosine  linearly from 0 over the first 1/20, then (1 + cos(pi q)) / 2 over the rest, q in [0, 1]
+warmup_cosine  linearly from 0 over the first 1/20, then (1 + cos(pi q)) / 2, q in [0, 1] the rest
 """
 
 import math

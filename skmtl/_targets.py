@@ -332,7 +332,9 @@ def _read_classes(classes, n_tasks, missing_label):
     per_task = classes if nested else [classes] * n_tasks
     out = []
     for declared in per_task:
-        column = declared if isinstance(declared, np.ndarray) else _array_from_list(declared, "classes")
+        column = (
+            declared if isinstance(declared, np.ndarray) else _array_from_list(declared, "classes")
+        )
         present = ~is_missing(column, missing_label)
         out.append(np.unique(_labels_of(column, present, "classes")))
     return out
@@ -405,9 +407,7 @@ def stratified_folds(codes, sizes, rng):
     patterns, group = np.unique(codes, axis=0, return_inverse=True)
     group = group.reshape(-1)
     pairs = [offsets[t] + p[t] for p in patterns for t in range(n_tasks) if p[t] >= 0]
-    held = np.split(
-        np.array(pairs, dtype=np.int64), np.cumsum((patterns >= 0).sum(axis=1))[:-1]
-    )
+    held = np.split(np.array(pairs, dtype=np.int64), np.cumsum((patterns >= 0).sum(axis=1))[:-1])
     size = np.bincount(group, minlength=len(patterns))
     total = np.zeros(offsets[-1])
     for pair, count in zip(held, size, strict=True):

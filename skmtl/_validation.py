@@ -90,7 +90,9 @@ def check_weight(sample_weight, X, n_tasks=None, name="sample_weight"):
         if not np.isfinite(weight).all() or (weight < 0).any():
             raise ValueError(f"{name} must be finite and not negative in every entry.")
         if not weight.any():
-            raise ValueError(f"{name} must not be zero everywhere: the sample weights are all zero.")
+            raise ValueError(
+                f"{name} must not be zero everywhere: the sample weights are all zero."
+            )
         return np.ones(n_rows), weight
     weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():

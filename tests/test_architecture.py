@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "_sklearn": set(),
     "_threads": set(),
     "_linalg": {"_numba"},
-    **{name: GROUND for name in COMPONENTS},
+    **dict.fromkeys(COMPONENTS, GROUND),
     "_components": set(),
     "_targets": set(),
     "_schedules": set(),

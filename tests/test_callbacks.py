@@ -37,10 +37,14 @@ class Recorder:
 def models(digits):
     X, Y = digits
     common = {"max_iter": 6, "tol": None, "random_state": 0, "learning_rate": 0.01}
-    return X, Y, [
-        SparseAutoencoderTransformer(12, **common),
-        MultiTaskSAEClassifier(12, pretrain_iter=2, **common),
-    ]
+    return (
+        X,
+        Y,
+        [
+            SparseAutoencoderTransformer(12, **common),
+            MultiTaskSAEClassifier(12, pretrain_iter=2, **common),
+        ],
+    )
 
 
 def test_callbacks_see_every_epoch_and_a_usable_model(models):
@@ -66,7 +70,7 @@ def test_callbacks_can_stop(models):
 
 def test_progress_bar_alone_and_nested(models, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
-    X, Y, (sae, clf) = models
+    X, Y, (_, clf) = models
     pytest.importorskip("rich")
     clf.set_callbacks(ProgressBar()).fit(X, Y)
     assert "MultiTaskSAEClassifier" in capsys.readouterr().out

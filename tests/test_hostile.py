@@ -75,7 +75,7 @@ def test_bad_X(cls, bad, params, message):
 @every_estimator
 def test_wrong_number_of_features(cls):
     fitted = make(cls).fit(X, Y)
-    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
+    with pytest.raises(ValueError, match=r"X has 3 features, but .* is expecting 4 features"):
         fitted.transform(X[:, :3])
     with pytest.raises(ValueError, match="X has 3 features"):
         fitted.partial_fit(X[:, :3], Y)

@@ -81,9 +81,7 @@ def test_sparse_and_dense_codes_agree(k, monkeypatch):
         assert_allclose(gradient, values[1][1][name], rtol=1e-10, atol=1e-13, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    "loss, sparsifier", [p for p in PAIRS if "KL" not in repr(p[1])], ids=repr
-)
+@pytest.mark.parametrize("loss, sparsifier", [p for p in PAIRS if "KL" not in repr(p[1])], ids=repr)
 def test_shards_add_up_to_the_batch(loss, sparsifier):
     """Values and gradients are sums over rows (KL's rate is a mean over the batch, so not its)."""
     objective, params, state, batch, step = small_problem(loss, sparsifier, tasks=True)

@@ -107,7 +107,7 @@ def test_task_mask_hides_labels():
 
 
 def test_declared_classes():
-    labels, codes = TaskLabels.learn([[1, "b"]], classes=[[0, 1, 2], ["a", "b"]])
+    _, codes = TaskLabels.learn([[1, "b"]], classes=[[0, 1, 2], ["a", "b"]])
     assert codes.tolist() == [[1, 1]]
     flat, _ = TaskLabels.learn([[1, 2]], missing_label=-1, classes=np.array([-1.0, 1, 2, NAN]))
     assert [c.tolist() for c in flat.classes] == [[1, 2], [1, 2]]

@@ -38,7 +38,9 @@ def test_encoder_and_decoder_are_the_documented_equations(digits):
     kept = code > 0
     assert_allclose(code[kept], pre[kept])
     assert kept.sum(axis=1).max() == 5
-    assert (pre[~kept].reshape(len(X), -1).max(axis=1) <= np.where(kept, pre, np.inf).min(axis=1)).all()
+    assert (
+        pre[~kept].reshape(len(X), -1).max(axis=1) <= np.where(kept, pre, np.inf).min(axis=1)
+    ).all()
     assert_allclose(model.inverse_transform(code), code @ model.components_ + model.decoder_bias_)
     assert_allclose(np.linalg.norm(model.components_, axis=1), 1)
     assert_allclose(model.firing_rate_, kept.mean(axis=0))

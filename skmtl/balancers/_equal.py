@@ -1,4 +1,4 @@
-"""Equal:  value = (1 / T) sum_t losses[t],  weights[t] = 1 / T,  over the T tasks that have labels."""
+"""Equal:  value = (1 / T) sum_t losses[t],  weights[t] = 1 / T,  over the T tasks with labels."""
 
 import numpy as np
 

@@ -1,7 +1,8 @@
 """The mixture of the origin document, p(x) = sum_h alpha_h p_dec(x; h):
 
 logits_h    = W_dec[h] + b_dec
-gaussian:   log p_dec(x; h) = -1/2 [|x - logits_h|^2 / v_h + d log(2 pi v_h)],  v_h = floor + exp(log_variance_h)
+gaussian:   log p_dec(x; h) = -1/2 [|x - logits_h|^2 / v_h + d log(2 pi v_h)]
+            v_h = floor + exp(log_variance_h)
 bernoulli:  log p_dec(x; h) = x . logits_h - sum_f log(1 + exp(logits_hf))
 loss(x)     = -log p(x) = -logsumexp_h(log alpha_h + log p_dec(x; h))
 
@@ -62,8 +63,8 @@ class Mixture(Loss):
     def check_X(self, X, name="X"):
         if self.distribution == "bernoulli" and not (X.min() >= 0 and X.max() <= 1):
             raise ValueError(
-                f"{name} must lie in [0, 1] with Mixture(distribution='bernoulli'); got values from "
-                f"{X.min():.6g} to {X.max():.6g}. Scale it, or use distribution='gaussian'."
+                f"{name} must lie in [0, 1] with Mixture(distribution='bernoulli'); got values "
+                f"from {X.min():.6g} to {X.max():.6g}. Scale it, or use distribution='gaussian'."
             )
 
     def initial_bias(self, mean):

@@ -6,9 +6,7 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 from skmtl._targets import common_labels, is_missing, read_table
 
 
-def multitask_accuracy(
-    Y_true, Y_pred, *, average="tasks", sample_weight=None, missing_label=None
-):
+def multitask_accuracy(Y_true, Y_pred, *, average="tasks", sample_weight=None, missing_label=None):
     """Accuracy of each task on its labelled rows, or the mean over tasks.
 
     Parameters
@@ -108,11 +106,7 @@ def _macro_recall(y_true, y_pred, sample_weight=None):
 
 
 def _macro_f1(y_true, y_pred, sample_weight=None):
-    return f1_score(
-        y_true, y_pred, average="macro", sample_weight=sample_weight, zero_division=0
-    )
-
-
+    return f1_score(y_true, y_pred, average="macro", sample_weight=sample_weight, zero_division=0)
 
 
 def _by_task(metric, Y_true, Y_pred, average, sample_weight, missing_label):

@@ -105,7 +105,7 @@ class MultiTaskKFold(BaseCrossValidator):
         check_consistent_length(X, codes)
         if len(codes) < self.n_splits:
             raise ValueError(
-                f"n_splits must be at most the number of rows; got {self.n_splits} for {len(codes)}."
+                f"n_splits must be at most the number of rows, {len(codes)}; got {self.n_splits}."
             )
         rng = _generator(self.random_state) if self.shuffle else None
         sizes = [len(part) for part in np.array_split(codes, self.n_splits)]
@@ -163,7 +163,9 @@ def multitask_train_test_split(
     elif isinstance(test_size, Real) and 0 < test_size < 1:
         n_test = round(n_rows * test_size)
     else:
-        raise ValueError(f"test_size must be a share in (0, 1) or a number of rows; got {test_size!r}.")
+        raise ValueError(
+            f"test_size must be a share in (0, 1) or a number of rows; got {test_size!r}."
+        )
     if not 0 < n_test < n_rows:
         raise ValueError(
             f"Both parts must have rows; test_size={test_size!r} of {n_rows} rows leaves one empty."
@@ -181,7 +183,9 @@ def _codes(y, missing_label):
 def _indexable(a):
     if sp.issparse(a):
         return a.tocsr()
-    return a if hasattr(a, "shape") else np.asarray(a, dtype=object) if _ragged(a) else np.asarray(a)
+    return (
+        a if hasattr(a, "shape") else np.asarray(a, dtype=object) if _ragged(a) else np.asarray(a)
+    )
 
 
 def _ragged(a):

@@ -1,5 +1,6 @@
 """KL:  code = sigmoid(pre),  rate_j = sum_i w_i code[i, j] / sum_i w_i,
-penalty = beta * sum_j [rho log(rho / rate_j) + (1 - rho) log((1 - rho) / (1 - rate_j))] * sum_i w_i.
+KL_j = rho log(rho / rate_j) + (1 - rho) log((1 - rho) / (1 - rate_j)),
+penalty = beta * sum_i w_i * sum_j KL_j.
 
 d_code[i, j] += beta * w_i * ((1 - rho) / (1 - rate_j) - rho / rate_j)
 d_pre = d_code * code * (1 - code)

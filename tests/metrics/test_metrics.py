@@ -66,7 +66,9 @@ def test_kinds_of_labels():
 
 
 def test_task_without_labels():
-    assert_allclose(multitask_f1([[0, None], [1, None]], [[0, 1], [1, 1]], average=None), [1, np.nan])
+    assert_allclose(
+        multitask_f1([[0, None], [1, None]], [[0, 1], [1, 1]], average=None), [1, np.nan]
+    )
     assert multitask_f1([[0, None], [1, None]], [[0, 1], [1, 1]]) == 1
     with pytest.raises(ValueError, match="Y_true must hold at least one label"):
         multitask_f1([None], [1])
@@ -87,7 +89,10 @@ def test_report():
     [
         (lambda: multitask_accuracy([1, 2], [1]), "Y_true and Y_pred must have one shape"),
         (lambda: multitask_accuracy([1], [1], average="micro"), "average must be"),
-        (lambda: multitask_accuracy([1], [1], sample_weight=[1, 2]), "sample_weight must have shape"),
+        (
+            lambda: multitask_accuracy([1], [1], sample_weight=[1, 2]),
+            "sample_weight must have shape",
+        ),
         (lambda: multitask_classification_report([1], [1], task_names=["a", "b"]), "task_names"),
         (lambda: relative_gain([1], [0]), "baseline must not be zero"),
         (lambda: relative_gain([1], [1, 2]), "must have one shape"),

@@ -32,7 +32,7 @@ def test_adam_equals_the_paper(decay, rng):
     gradients = rng.standard_normal((5, 3, 2))
     w = rng.standard_normal((3, 2))
     expected = naive.adam(w, gradients, 0.1, 0.8, 0.95, 1e-6, decay)
-    optimizer = (AdamW(decay, 0.8, 0.95, 1e-6) if decay else Adam(0.8, 0.95, 1e-6))
+    optimizer = AdamW(decay, 0.8, 0.95, 1e-6) if decay else Adam(0.8, 0.95, 1e-6)
     params = {"w": w.copy()}
     state = optimizer.init(params)
     for g in gradients:

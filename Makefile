@@ -1,0 +1,58 @@
+# Each target does all its own set-up in a virtual environment; Python >= 3.11 is all it needs.
+PYTHON ?= python3
+VENV ?= .venv
+PY = $(VENV)/bin/python
+
+.PHONY: demo test test-nojit lint docs wheel clean
+
+demo: $(VENV)/.demo
+	mkdir -p demo_output
+	cd demo_output && MPLBACKEND=Agg ../$(PY) ../examples/plot_multitask_digits.py
+	@echo "Figure: demo_output/multitask_digits.png"
+
+test: $(VENV)/.test
+	SCIPY_ARRAY_API=1 MPLBACKEND=Agg $(PY) -m pytest -n auto $(ARGS)
+
+# The kernels and all that is built on them once more as plain Python, which coverage tools can see.
+test-nojit: $(VENV)/.test
+	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -n auto tests/test_objectives.py tests/test_linalg.py \
+		tests/sparsifiers/test_common.py tests/sparsifiers/test_topk.py tests/optimizers \
+		tests/test_targets.py $(ARGS)
+
+lint: $(VENV)/.lint
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m numpydoc.hooks.validate_docstrings $$(git ls-files 'skmtl/*.py')
+
+docs: $(VENV)/.docs
+	MPLBACKEND=Agg $(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+# Build the wheel, install it in an empty environment and use it there, away from the sources.
+wheel: $(VENV)/.wheel
+	rm -rf build dist
+	$(PY) -m pip wheel --no-deps -q -w dist .
+	rm -rf $(VENV)-wheel && $(PYTHON) -m venv $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip install -q dist/*.whl
+	cd / && $(abspath $(VENV)-wheel)/bin/python -c "\
+	import numpy as np, skmtl; X = np.random.default_rng(0).random((50, 4)); \
+	print(skmtl.__version__, skmtl.MultiTaskSAEClassifier(8).fit(X, X > .5).score(X, X > .5))"
+	rm -rf $(VENV)-wheel
+
+clean:
+	rm -rf $(VENV) $(VENV)-wheel build dist demo_output docs/_build docs/auto_examples docs/generated
+
+$(VENV)/.base:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'skmtl needs Python >= 3.11')"
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# One marker per extra: installed again when the requirements change.
+$(VENV)/.demo: EXTRA = plot
+$(VENV)/.test: EXTRA = test
+$(VENV)/.lint: EXTRA = lint
+$(VENV)/.docs: EXTRA = docs
+$(VENV)/.wheel: EXTRA = plot
+$(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.wheel: $(VENV)/.base pyproject.toml
+	$(PY) -m pip install -q -e '.[$(EXTRA)]'
+	touch $@
