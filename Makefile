@@ -23,7 +23,7 @@ lint: $(VENV)/.lint
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m numpydoc.hooks.validate_docstrings $$(git ls-files 'skmtl/*.py')
+	$(PY) docs/validate_docstrings.py
 
 docs: $(VENV)/.docs
 	MPLBACKEND=Agg $(PY) -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -77,13 +77,13 @@ def reconstruction(loss):
 
 
 def start(estimator, X, weight, loss, sparsifier):
-    """Fresh ``params`` and ``state``; the data enter only through weighted means."""
+    """Fresh ``params`` and ``state``; of the data only their weighted distribution matters."""
     rng = np.random.default_rng(check_random_state(estimator.random_state).randint(2**31))
-    mean, variance = _linalg.weighted_moments(X, weight)
+    mean, _ = _linalg.weighted_moments(X, weight)
     b_dec = loss.initial_bias(mean) if estimator.bias_init == "mean" else np.zeros(len(mean))
     params = init_params(estimator.n_components, X.shape[1], X.dtype, b_dec, rng)
     if isinstance(loss, Mixture):
-        loss.init(params, variance, rng)
+        loss.init(params, X, weight, rng)
     params.update(sparsifier.init(estimator.n_components, X.dtype, rng))
     return params, {"rng": rng}
 

@@ -31,7 +31,7 @@ def small_problem(loss, sparsifier, *, tasks=False, sparse=False, n_rows=12, see
     X = rng.uniform(0, 1, (n_rows, n_features)) * (rng.random((n_rows, n_features)) < 0.7)
     params = init_params(n_components, n_features, np.float64, rng.standard_normal(n_features), rng)
     if isinstance(loss, Mixture):
-        loss.init(params, X.var(axis=0), rng)
+        loss.init(params, X, np.ones(n_rows), rng)
     params.update(sparsifier.init(n_components, np.float64, rng))
     state = {"rng": rng}
     batch = Batch(sp.csr_array(X) if sparse else X)

@@ -12,13 +12,67 @@ d_log_p_dec[i, h] = -w_i r_ih,   d_pre[i, h] = w_i (alpha_ih - r_ih)   where alp
 """
 
 import numpy as np
-from scipy.special import expit, log_softmax, logsumexp
+import scipy.sparse as sp
+from scipy.special import expit, log_softmax, logit, logsumexp
 
 from skmtl import _linalg
 from skmtl._sklearn import Options, StrOptions
 from skmtl.losses._base import Loss
 
 VARIANCE_FLOOR = 1e-6  # as GaussianMixture's reg_covar: a component cannot collapse on one row
+
+
+def seed_clusters(X, weight, n, rng):
+    """Centres, sizes and squared radii of ``n`` clusters: where the components start.
+
+    Greedy k-means++ and some rounds of k-means over candidates, rows taken at equal steps of
+    weight along a random direction. So the result depends on the weighted distribution of the rows
+    alone, not on their order or on whether a weight of 2 is written as two rows.
+
+    Returns
+    -------
+    centres : ndarray of shape (n, n_features)
+    share : ndarray of shape (n,)
+        Of the candidates, at least half of one.
+    spread : ndarray of shape (n,)
+        Mean squared distance to the centre, summed over features.
+
+    References
+    ----------
+    Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+    """
+    n_candidates, n_trials = max(1024, 4 * n), 2 + int(np.log(n))
+    order = np.argsort(X @ rng.standard_normal(X.shape[1]), kind="stable")
+    total = np.cumsum(weight[order], dtype=np.float64)
+    steps = (np.arange(n_candidates) + rng.random()) / n_candidates * total[-1]
+    taken = order[np.minimum(np.searchsorted(total, steps), len(order) - 1)]
+    rows = np.asarray(_linalg.dense_block(X[taken]), dtype=np.float64)
+
+    chosen = [int(rng.integers(n_candidates))]
+    nearest = _squared_distances(rows, rows[chosen])[:, 0]
+    for _ in range(n - 1):
+        trials = np.searchsorted(np.cumsum(nearest), rng.random(n_trials) * nearest.sum())
+        trials = np.minimum(trials, n_candidates - 1)
+        after = np.minimum(nearest[:, None], _squared_distances(rows, rows[trials]))
+        best = after.sum(axis=0).argmin()
+        chosen.append(int(trials[best]))
+        nearest = after[:, best]
+
+    centres = rows[chosen]
+    for _ in range(10):
+        distance = _squared_distances(rows, centres)
+        label, nearest = distance.argmin(axis=1), distance.min(axis=1)
+        count = np.bincount(label, minlength=n)
+        size = np.maximum(count, 0.5)
+        spread = np.bincount(label, nearest, minlength=n) / size
+        members = sp.csr_array((np.ones(len(rows)), (label, np.arange(len(rows)))), (n, len(rows)))
+        centres = np.where(count[:, None] > 0, members @ rows / size[:, None], centres)
+    return centres, size / n_candidates, np.where(count > 0, spread, nearest.mean())
+
+
+def _squared_distances(rows, centres):
+    distance = (rows**2).sum(axis=1)[:, None] - 2 * rows @ centres.T + (centres**2).sum(axis=1)
+    return np.maximum(distance, 0)
 
 
 class Mixture(Loss):
@@ -39,6 +93,9 @@ class Mixture(Loss):
     decoder's bias is the mean (Gaussian) or the logits (Bernoulli) of component h. With
     ``amortized=True`` alpha depends on x, so ``log p(x)`` scores how well x is explained given its
     own code and is no normalised density over x; with ``amortized=False`` it is one.
+
+    Components start at clusters of the rows, whose seeding takes time and memory that grow with
+    the square of the number of latents; a step grows linearly with it.
 
     Examples
     --------
@@ -76,25 +133,28 @@ class Mixture(Loss):
     def baseline(self, mean, variance):
         return float(len(mean))
 
-    def init(self, params, variance, rng):
-        """Spread the components as widely as the data; add the variances to ``params``."""
-        m, d = params["W_dec"].shape
+    def init(self, params, X, weight, rng):
+        """Put the components on clusters of the rows; the encoder starts at their posteriors."""
         dtype = params["W_dec"].dtype
+        centres, share, spread = seed_clusters(X, weight, len(params["W_dec"]), rng)
         if self.distribution == "gaussian":
-            typical = max(float(variance.mean()), VARIANCE_FLOOR)
-            spread = np.sqrt(variance) * rng.standard_normal((m, d))
-            params["W_dec"] = spread.astype(dtype)
-            params["log_variance"] = np.full(m, np.log(typical), dtype=dtype)
+            rows = centres - params["b_dec"]
+            variance = np.maximum(spread / X.shape[1], VARIANCE_FLOOR)
+            params["log_variance"] = np.log(variance).astype(dtype)
+            common = share @ variance / share.sum()  # with one variance the posterior is linear
+            W_enc = rows / common
+            b_enc = np.log(share) - 0.5 * np.sum(rows * W_enc, axis=1)
         else:
-            typical = 1.0
-            params["W_dec"] = rng.standard_normal((m, d)).astype(dtype)
-        # The posterior of such a mixture is the softmax of a linear map: start the encoder there.
-        params["W_enc"] = params["W_dec"] / dtype.type(typical)
-        if self.distribution == "gaussian":
-            params["b_enc"] = -0.5 * np.sum(params["W_dec"] * params["W_enc"], axis=1)
-        if not self.amortized:  # beta is b_enc alone, one vector for all rows
+            rows = logit(np.clip(centres, 0.05, 0.95)) - params["b_dec"]
+            W_enc = rows
+            b_enc = np.log(share) - np.logaddexp(0, rows + params["b_dec"]).sum(axis=1)
+        params["W_dec"] = rows.astype(dtype)
+        if self.amortized:
+            params["W_enc"] = W_enc.astype(dtype)
+            params["b_enc"] = (b_enc - b_enc.mean()).astype(dtype)
+        else:  # beta is b_enc alone, one vector for all rows
             del params["W_enc"]
-            params["b_enc"] = np.zeros(m, dtype=dtype)
+            params["b_enc"] = np.log(share).astype(dtype)
 
     def log_density(self, X, params):
         """``log p_dec(x_i; h)``, (n, m)."""
@@ -106,10 +166,7 @@ class Mixture(Loss):
         return -0.5 * (self._squared_distance(X, params) / variance + constant)
 
     def _squared_distance(self, X, params):
-        shifted = _linalg.dense_block(X) - params["b_dec"]
-        means = params["W_dec"]
-        distance = (shifted**2).sum(axis=1)[:, None] - 2 * shifted @ means.T
-        return np.maximum(distance + (means**2).sum(axis=1), 0)
+        return _squared_distances(_linalg.dense_block(X) - params["b_dec"], params["W_dec"])
 
     def log_joint(self, X, pre, params):
         """``log alpha_ih + log p_dec(x_i; h)``, (n, m); its logsumexp over h is ``log p(x_i)``."""

@@ -1,0 +1,37 @@
+"""Keep the parts of a benchmark: one JSON file each, with commit, settings and versions."""
+
+import json
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def part(benchmark, name, settings, run, redo=False):
+    """Result of one part: from its file where the settings are the same, else of ``run()``."""
+    path = FOLDER / f"{benchmark}-{name}.json"
+    settings = json.loads(json.dumps(settings))
+    if path.exists() and not redo:
+        kept = json.loads(path.read_text())
+        if kept["settings"] == settings:
+            return kept["result"]
+    result = run()
+    FOLDER.mkdir(exist_ok=True)
+    kept = {"commit": commit(), "settings": settings, "versions": versions(), "result": result}
+    path.write_text(json.dumps(kept, indent=1) + "\n")
+    return result
+
+
+def commit():
+    """Short hash of the checkout, marked where it has changes."""
+    run = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    here = Path(__file__).parent
+    return subprocess.run(run, capture_output=True, text=True, cwd=here).stdout.strip()
+
+
+def versions():
+    """Versions that may matter to a figure."""
+    names = ("numpy", "scipy", "numba", "scikit-learn")
+    return {name: version(name) for name in names} | {"python": platform.python_version()}
