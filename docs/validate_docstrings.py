@@ -29,7 +29,20 @@ PACKAGES = ["skmtl"] + [
 # GL01, GL02: where the text starts. ES, SA, EX: sections that not every function needs.
 # PR06: "bool" and "int" are our words. PR08, PR09: capital and period of each description.
 # RT02, RT04, RT05: form of the Returns section. SS05: takes plural nouns for verbs.
-IGNORED = {"GL01", "ES01", "SA01", "SA04", "EX01", "PR06", "PR08", "PR09", "RT02", "RT04", "RT05", "SS05"}
+IGNORED = {
+    "GL01",
+    "ES01",
+    "SA01",
+    "SA04",
+    "EX01",
+    "PR06",
+    "PR08",
+    "PR09",
+    "RT02",
+    "RT04",
+    "RT05",
+    "SS05",
+}
 
 
 def public_objects():

@@ -124,7 +124,7 @@ class MultiTaskSAEClassifier(
         Sorted classes; a list with one array per task where y was two-dimensional.
     n_outputs_ : int
         Number of tasks.
-    task_names_in_ : ndarray of shape (n_outputs_,)
+    task_names_in_ : ndarray of shape (n_tasks,)
         Names of the tasks, where y had column names.
     task_coef_ : list of ndarray of shape (n_classes_t, n_components)
         Weights of each task's head on the code.
@@ -150,7 +150,7 @@ class MultiTaskSAEClassifier(
         Epochs of joint training run by the last call of ``fit`` or ``partial_fit``.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had string column names.
 
     See Also
@@ -452,13 +452,13 @@ class MultiTaskSAEClassifier(
                     f"Task {labels.name(t)!r} has no label at all: its predictions are the "
                     "missing label.",
                     UserWarning,
-                    stacklevel=6,
+                    stacklevel=7,  # the line that called fit
                 )
             elif len(found) == 1:
                 warnings.warn(
                     f"Task {labels.name(t)!r} has one class, {found[0]!r}: it is always predicted.",
                     UserWarning,
-                    stacklevel=6,
+                    stacklevel=7,  # the line that called fit
                 )
         return labels, codes
 

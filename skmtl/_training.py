@@ -148,7 +148,7 @@ def minimize(objective, params, state, data, settings, *, validation=None, watch
             f"The loss was still improving after max_iter={settings.max_iter} epochs. Raise "
             "max_iter or learning_rate, or accept the result as it is.",
             ConvergenceWarning,
-            stacklevel=2,
+            stacklevel=8,  # the line that called fit
         )
     if best_params is not None:
         params.update(best_params)

@@ -95,7 +95,7 @@ class SparseAutoencoderTransformer(
         Epochs run by the last call of ``fit`` or ``partial_fit``.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where X had string column names.
 
     See Also

@@ -216,8 +216,9 @@ def test_empty_task_is_a_warning(digits):
 def test_task_with_one_class_predicts_it(digits):
     X, Y = digits
     Y = np.column_stack([Y[:, 1], np.where(np.isnan(Y[:, 2]), np.nan, 7)])
-    with pytest.warns(UserWarning, match="Task 1 has one class, .*7"):
+    with pytest.warns(UserWarning, match="Task 1 has one class, .*7") as caught:
         model = clf().fit(X, Y)
+    assert caught[0].filename == __file__  # the warning points at the line that called fit
     assert (model.predict(X)[:, 1] == 7).all()
     assert_array_equal(model.predict_proba(X)[1], np.ones((1797, 1)))
 

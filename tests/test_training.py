@@ -139,8 +139,9 @@ def test_tol_stops_and_max_iter_warns(problem):
     X, _ = problem
     stopped = sae(max_iter=500, tol=0.05, n_iter_no_change=3).fit(X)
     assert stopped.n_iter_ < 500
-    with pytest.warns(ConvergenceWarning, match="still improving after max_iter=2"):
+    with pytest.warns(ConvergenceWarning, match="still improving after max_iter=2") as caught:
         sae(max_iter=2, tol=1e-4).fit(X)
+    assert caught[0].filename == __file__  # the warning points at the line that called fit
 
 
 @pytest.mark.parametrize("make", [sae, clf])

@@ -1,0 +1,21 @@
+"""The README's code runs and does what it says; the examples are run by the docs build."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.mark.filterwarnings("error")
+def test_code_of_the_first_screen(capsys):
+    code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL).group(1)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    exec(compile(code, "README", "exec"), {})
+    assert float(capsys.readouterr().out) > 0.9
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README.read_text()):
+        assert (README.parent / target).exists(), target
