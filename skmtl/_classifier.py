@@ -178,7 +178,8 @@ class MultiTaskSAEClassifier(
     >>> X, digit = load_digits(return_X_y=True)
     >>> Y = np.column_stack([digit, digit % 2]).astype(float)
     >>> Y[::3, 0] = np.nan  # gaps anywhere
-    >>> clf = MultiTaskSAEClassifier(max_iter=20, tol=None, random_state=0).fit(X / 16, Y)
+    >>> clf = MultiTaskSAEClassifier(
+    ...     learning_rate=0.01, max_iter=20, tol=None, random_state=0).fit(X / 16, Y)
     >>> clf.n_outputs_, clf.predict(X / 16).shape
     (2, (1797, 2))
     >>> clf.score(X / 16, Y) > 0.9

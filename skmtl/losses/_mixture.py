@@ -36,6 +36,8 @@ def seed_clusters(X, weight, n, rng):
         Of the candidates, at least half of one.
     spread : ndarray of shape (n,)
         Mean squared distance to the centre, summed over features.
+    total_spread : float
+        The same around one centre for all.
 
     References
     ----------
@@ -47,6 +49,8 @@ def seed_clusters(X, weight, n, rng):
     steps = (np.arange(n_candidates) + rng.random()) / n_candidates * total[-1]
     taken = order[np.minimum(np.searchsorted(total, steps), len(order) - 1)]
     rows = np.asarray(_linalg.dense_block(X[taken]), dtype=np.float64)
+    mean = rows.mean(axis=0)
+    rows -= mean
 
     chosen = [int(rng.integers(n_candidates))]
     nearest = _squared_distances(rows, rows[chosen])[:, 0]
@@ -58,7 +62,9 @@ def seed_clusters(X, weight, n, rng):
         chosen.append(int(trials[best]))
         nearest = after[:, best]
 
-    centres = rows[chosen]
+    # Centres that no row is nearest to (more of them than distinct rows) spread like the rows.
+    centres, total_spread = rows[chosen], (rows**2).sum(axis=1).mean()
+    elsewhere = rng.standard_normal(centres.shape) * rows.std(axis=0)
     for _ in range(10):
         distance = _squared_distances(rows, centres)
         label, nearest = distance.argmin(axis=1), distance.min(axis=1)
@@ -66,13 +72,17 @@ def seed_clusters(X, weight, n, rng):
         size = np.maximum(count, 0.5)
         spread = np.bincount(label, nearest, minlength=n) / size
         members = sp.csr_array((np.ones(len(rows)), (label, np.arange(len(rows)))), (n, len(rows)))
-        centres = np.where(count[:, None] > 0, members @ rows / size[:, None], centres)
-    return centres, size / n_candidates, np.where(count > 0, spread, nearest.mean())
+        centres = np.where(count[:, None] > 0, members @ rows / size[:, None], elsewhere)
+    # A cluster of equal rows must not start as a spike.
+    spread = np.maximum(np.where(count > 0, spread, total_spread), 0.01 * total_spread)
+    return centres + mean, size / n_candidates, spread, total_spread
 
 
 def _squared_distances(rows, centres):
-    distance = (rows**2).sum(axis=1)[:, None] - 2 * rows @ centres.T + (centres**2).sum(axis=1)
-    return np.maximum(distance, 0)
+    """|row - centre|^2, (n_rows, n_centres); exactly zero where rounding alone differs."""
+    norms = (rows**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)
+    distance = norms - 2 * rows @ centres.T
+    return np.where(distance > 1e-12 * norms, distance, 0)
 
 
 class Mixture(Loss):
@@ -136,13 +146,14 @@ class Mixture(Loss):
     def init(self, params, X, weight, rng):
         """Put the components on clusters of the rows; the encoder starts at their posteriors."""
         dtype = params["W_dec"].dtype
-        centres, share, spread = seed_clusters(X, weight, len(params["W_dec"]), rng)
+        centres, share, spread, total_spread = seed_clusters(X, weight, len(params["W_dec"]), rng)
         if self.distribution == "gaussian":
             rows = centres - params["b_dec"]
             variance = np.maximum(spread / X.shape[1], VARIANCE_FLOOR)
             params["log_variance"] = np.log(variance).astype(dtype)
-            common = share @ variance / share.sum()  # with one variance the posterior is linear
-            W_enc = rows / common
+            # With one variance the posterior is a softmax of a linear map. That of the whole data,
+            # not of the clusters: a saturated softmax would pass no gradient.
+            W_enc = rows * (X.shape[1] / max(total_spread, VARIANCE_FLOOR))
             b_enc = np.log(share) - 0.5 * np.sum(rows * W_enc, axis=1)
         else:
             rows = logit(np.clip(centres, 0.05, 0.95)) - params["b_dec"]
@@ -166,7 +177,9 @@ class Mixture(Loss):
         return -0.5 * (self._squared_distance(X, params) / variance + constant)
 
     def _squared_distance(self, X, params):
-        return _squared_distances(_linalg.dense_block(X) - params["b_dec"], params["W_dec"])
+        shifted, means = _linalg.dense_block(X) - params["b_dec"], params["W_dec"]
+        distance = (shifted**2).sum(axis=1)[:, None] - 2 * shifted @ means.T
+        return np.maximum(distance + (means**2).sum(axis=1), 0)
 
     def log_joint(self, X, pre, params):
         """``log alpha_ih + log p_dec(x_i; h)``, (n, m); its logsumexp over h is ``log p(x_i)``."""
