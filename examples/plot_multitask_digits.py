@@ -133,12 +133,13 @@ atoms.imshow(tiles, cmap="RdBu_r", vmin=-0.5, vmax=0.5)
 atoms.set(title="Atoms of the shared code", xticks=np.arange(8, 64, 8) - 0.5)
 atoms.set(yticks=np.arange(8, 32, 8) - 0.5, xticklabels=[], yticklabels=[])
 atoms.grid(color="white")
+atoms.tick_params(length=0)
 
 for i, (model, report) in enumerate(reports.items()):
     accuracy = [report[task]["accuracy"] for task in digits.task_names]
     bars.bar(np.arange(3) + 0.27 * (i - 1), accuracy, width=0.25, label=model)
-bars.set(title="Test accuracy", xticks=range(3), xticklabels=digits.task_names, ylim=(0.8, 1))
-bars.legend(loc="lower right", fontsize="small")
+bars.set(title="Test accuracy", xticks=range(3), xticklabels=digits.task_names, ylim=(0.85, 1))
+figure.legend(*bars.get_legend_handles_labels(), loc="outside lower right", ncols=3)
 plt.savefig("multitask_digits.png", dpi=120)
 print("   figure written to multitask_digits.png")
 plt.show()

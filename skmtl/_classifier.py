@@ -3,8 +3,10 @@
 import warnings
 from itertools import pairwise
 from numbers import Integral, Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -32,6 +34,9 @@ from skmtl._threads import map_row_blocks
 from skmtl._training import Data
 from skmtl.balancers import BALANCERS
 from skmtl.losses import Mixture
+
+Rows = Any  # array-like, SciPy sparse, pandas or polars
+Labels = Any
 
 
 def _one_d(estimator):
@@ -195,35 +200,38 @@ class MultiTaskSAEClassifier(
         "missing_label": "no_validation",
     }
 
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float]
+
     def __init__(
         self,
-        n_components=64,
+        n_components: int = 64,
         *,
-        sparsifier="auto",
-        loss="squared_error",
-        optimizer="adam",
-        learning_rate=1e-3,
-        schedule="constant",
-        batch_size=256,
-        max_iter=200,
-        tol=1e-4,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-        n_jobs=None,
-        decoder_norm="unit",
-        bias_init="mean",
-        weight_decay=0.0,
-        sparse_output=False,
-        reconstruction_weight=1.0,
-        pretrain_iter=0,
-        balancer="equal",
-        class_weight=None,
-        missing_label=None,
-    ):
+        sparsifier: Any = "auto",
+        loss: Any = "squared_error",
+        optimizer: Any = "adam",
+        learning_rate: float = 1e-3,
+        schedule: str = "constant",
+        batch_size: int = 256,
+        max_iter: int = 200,
+        tol: float | None = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int | bool = 0,
+        n_jobs: int | None = None,
+        decoder_norm: str | None = "unit",
+        bias_init: str = "mean",
+        weight_decay: float = 0.0,
+        sparse_output: bool = False,
+        reconstruction_weight: float = 1.0,
+        pretrain_iter: int = 0,
+        balancer: Any = "equal",
+        class_weight: dict | str | list | None = None,
+        missing_label: Any = None,
+    ) -> None:
         self.n_components = n_components
         self.sparsifier = sparsifier
         self.loss = loss
@@ -253,7 +261,15 @@ class MultiTaskSAEClassifier(
     @_validation.transactional
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, task_mask=None, X_val=None, y_val=None):
+    def fit(
+        self,
+        X: Rows,
+        y: Labels,
+        sample_weight: ArrayLike | None = None,
+        task_mask: ArrayLike | None = None,
+        X_val: Rows | None = None,
+        y_val: Labels | None = None,
+    ) -> Self:
         """Learn the shared code and the heads.
 
         Parameters
@@ -293,7 +309,14 @@ class MultiTaskSAEClassifier(
     @_validation.transactional
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, sample_weight=None, task_mask=None):
+    def partial_fit(
+        self,
+        X: Rows,
+        y: Labels,
+        classes: Any = None,
+        sample_weight: ArrayLike | None = None,
+        task_mask: ArrayLike | None = None,
+    ) -> Self:
         """Run one epoch over X, going on from what was learnt so far; no pretraining.
 
         Parameters
@@ -508,7 +531,7 @@ class MultiTaskSAEClassifier(
 
     # --- after the fit ----------------------------------------------------------------------
 
-    def predict(self, X):
+    def predict(self, X: Rows) -> np.ndarray:
         """Most probable class of each task.
 
         Parameters
@@ -526,7 +549,7 @@ class MultiTaskSAEClassifier(
         labels = self._labels
         return labels.decode(_argmax_by_task(scores, labels.offsets))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Rows) -> np.ndarray | list[np.ndarray]:
         """Probability of each class of each task.
 
         Parameters
@@ -544,7 +567,7 @@ class MultiTaskSAEClassifier(
         softmax_by_task(scores, self._labels.offsets)
         return self._by_task(scores)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Rows) -> np.ndarray | list[np.ndarray]:
         """Logarithm of the probability of each class of each task.
 
         Parameters
@@ -562,7 +585,7 @@ class MultiTaskSAEClassifier(
             return np.log(p) if self._labels.one_d else [np.log(part) for part in p]
 
     @available_if(_one_d)
-    def decision_function(self, X):
+    def decision_function(self, X: Rows) -> np.ndarray:
         """Scores of the classes before the softmax; for one-dimensional y only.
 
         Parameters
@@ -578,7 +601,7 @@ class MultiTaskSAEClassifier(
         scores = self._scores(self._check_rows(X))
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
-    def transform(self, X):
+    def transform(self, X: Rows) -> Any:
         """Shared sparse code of X.
 
         Parameters
@@ -593,7 +616,7 @@ class MultiTaskSAEClassifier(
         """
         return _fitting.codes(self, self._check_rows(X))
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: Rows, y: Labels, sample_weight: ArrayLike | None = None) -> float:
         """Mean over tasks of the accuracy on labelled entries.
 
         Parameters

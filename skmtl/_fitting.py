@@ -30,7 +30,7 @@ COMMON_CONSTRAINTS: dict = {
         HasMethods(["init", "forward", "backward", "term", "freeze"]),
         None,
     ],
-    "loss": [StrOptions(set(LOSSES)), HasMethods(["initial_bias", "baseline", "value_and_grad"])],
+    "loss": [StrOptions(set(LOSSES)), HasMethods(["initial_bias", "baseline", "check_X"])],
     "optimizer": [StrOptions(set(OPTIMIZERS)), HasMethods(["init", "step"])],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
     "schedule": [StrOptions(set(SCHEDULES))],

@@ -1,11 +1,12 @@
 """How every kernel is compiled."""
 
 import warnings
+from typing import Any
 
 from numba import njit
 
 # Reassociation and fused multiply-add are allowed; NaN and infinity keep their meaning.
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
     "fastmath": {"nsz", "arcp", "contract", "afn", "reassoc"},

@@ -65,7 +65,7 @@ class MixtureLikelihood:
     loss: Any
 
     def value_and_backward(self, params, X, weight, fwd, adj, grads):
-        return self.loss.value_and_grad(X, weight, fwd, adj, params, grads)
+        return self.loss.value_and_backward(X, weight, fwd, adj, params, grads)
 
     def per_row(self, params, X, fwd):
         return -logsumexp(self.loss.log_joint(X, fwd.pre, params), axis=1)

@@ -1,5 +1,7 @@
 """Tasks that bring their own rows <-> one X and stacked labels with gaps."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
@@ -8,7 +10,7 @@ from sklearn.utils.validation import check_consistent_length
 from skmtl._targets import integral, is_missing, observed, read_table
 
 
-def stack_tasks(tasks):
+def stack_tasks(tasks: list | dict) -> tuple[Any, Any]:
     """Merge the data of several tasks into one X and one stacked Y.
 
     Parameters
@@ -44,8 +46,7 @@ def stack_tasks(tasks):
            [ 5., nan],
            [nan,  1.]])
     """
-    named = isinstance(tasks, dict)
-    pairs = list(tasks.values()) if named else list(tasks)
+    pairs = list(tasks.values()) if isinstance(tasks, dict) else list(tasks)
     if not pairs:
         raise ValueError("tasks must hold at least one (X, y) pair; got none.")
     columns = []
@@ -69,14 +70,14 @@ def stack_tasks(tasks):
         present = ~is_missing(column)
         Y[rows, t][present] = column[present]
     X = _concatenate([X_t for X_t, _ in pairs])
-    if not named:
+    if not isinstance(tasks, dict):
         return X, Y
     import pandas as pd
 
     return X, pd.DataFrame(Y, columns=list(tasks), index=getattr(X, "index", None))
 
 
-def unstack_tasks(X, Y, *, missing_label=None):
+def unstack_tasks(X: Any, Y: Any, *, missing_label: Any = None) -> list | dict:
     """Rows and labels of each task, from stacked labels.
 
     Parameters

@@ -8,6 +8,7 @@ a result do not depend on ``n_jobs``.
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any
 
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
@@ -25,7 +26,7 @@ class OneThreadBLAS:
 
     _lock = threading.Lock()
     _depth = 0
-    _limit = None
+    _limit: Any = None
 
     def __enter__(self):
         cls = OneThreadBLAS

@@ -1,7 +1,10 @@
 """SparseAutoencoderTransformer: X -> sparse code."""
 
+from typing import Any, Self
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -10,6 +13,8 @@ from skmtl._objectives import Batch, Objective
 from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
 from skmtl._threads import map_row_blocks
 from skmtl._training import Data
+
+Rows = Any  # array-like, SciPy sparse, pandas or polars
 
 
 class SparseAutoencoderTransformer(
@@ -127,30 +132,33 @@ class SparseAutoencoderTransformer(
 
     _parameter_constraints = _fitting.COMMON_CONSTRAINTS
 
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float]
+
     def __init__(
         self,
-        n_components=64,
+        n_components: int = 64,
         *,
-        sparsifier="auto",
-        loss="squared_error",
-        optimizer="adam",
-        learning_rate=1e-3,
-        schedule="constant",
-        batch_size=256,
-        max_iter=200,
-        tol=1e-4,
-        n_iter_no_change=10,
-        early_stopping=False,
-        validation_fraction=0.1,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-        n_jobs=None,
-        decoder_norm="unit",
-        bias_init="mean",
-        weight_decay=0.0,
-        sparse_output=False,
-    ):
+        sparsifier: Any = "auto",
+        loss: Any = "squared_error",
+        optimizer: Any = "adam",
+        learning_rate: float = 1e-3,
+        schedule: str = "constant",
+        batch_size: int = 256,
+        max_iter: int = 200,
+        tol: float | None = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int | bool = 0,
+        n_jobs: int | None = None,
+        decoder_norm: str | None = "unit",
+        bias_init: str = "mean",
+        weight_decay: float = 0.0,
+        sparse_output: bool = False,
+    ) -> None:
         self.n_components = n_components
         self.sparsifier = sparsifier
         self.loss = loss
@@ -175,7 +183,13 @@ class SparseAutoencoderTransformer(
     @_validation.transactional
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None, X_val=None):
+    def fit(
+        self,
+        X: Rows,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        X_val: Rows | None = None,
+    ) -> Self:
         """Learn the code of X.
 
         Parameters
@@ -206,7 +220,7 @@ class SparseAutoencoderTransformer(
     @_validation.transactional
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Run one epoch over X, going on from what was learnt so far.
 
         ``k`` calls on the same rows equal ``fit`` with ``max_iter=k`` and a constant schedule.
@@ -298,7 +312,7 @@ class SparseAutoencoderTransformer(
             X, weight = X[held], weight[held]
         return Data(Batch(X), _validation.mean_one(weight).astype(X.dtype)), validation
 
-    def transform(self, X):
+    def transform(self, X: Rows) -> Any:
         """Sparse code of X.
 
         Parameters
@@ -314,7 +328,7 @@ class SparseAutoencoderTransformer(
         """
         return _fitting.codes(self, self._check_rows(X))
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Rows) -> np.ndarray:
         """Rows reconstructed from their codes.
 
         Parameters
@@ -344,7 +358,7 @@ class SparseAutoencoderTransformer(
         )
         return np.concatenate(blocks)
 
-    def score_samples(self, X):
+    def score_samples(self, X: Rows) -> np.ndarray:
         """How well each row is explained: higher is better.
 
         Parameters
@@ -368,7 +382,7 @@ class SparseAutoencoderTransformer(
         )
         return np.concatenate(blocks)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Share of variance explained for squared error, else the mean log-likelihood.
 
         Parameters

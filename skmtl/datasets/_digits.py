@@ -1,5 +1,7 @@
 """Three tasks over scikit-learn's digits, each with rows of its own."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
@@ -13,7 +15,7 @@ TASKS = {
 }
 
 
-def load_multitask_digits(*, n_train=1200, random_state=None):
+def load_multitask_digits(*, n_train: int = 1200, random_state: Any = None) -> Bunch:
     """Three related tasks over scikit-learn's digits, each with its own training rows.
 
     The tasks are the digit, whether it is odd, and whether it is at least five. The training rows

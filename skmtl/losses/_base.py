@@ -11,10 +11,13 @@ class Loss(Component):
     ``weight``.
     """
 
-    #: The encoder sees ``X - b_dec`` where decoder bias and X live on one scale.
-    shifts_input = False
     #: Whether ``1 - FVU`` is the score; else the mean log-likelihood.
     explains_variance = False
+
+    @property
+    def shifts_input(self):
+        """Whether the encoder sees ``X - b_dec``: where decoder bias and X live on one scale."""
+        return False
 
     def check_X(self, X, name="X"):
         """Raise a ValueError if a value is outside the loss's domain."""

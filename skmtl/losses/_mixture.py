@@ -190,7 +190,7 @@ class Mixture(Loss):
         joint = self.log_joint(X, pre, params)
         return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
 
-    def value_and_grad(self, X, weight, fwd, adj, params, grads):
+    def value_and_backward(self, X, weight, fwd, adj, params, grads):
         """``sum_i weight[i] * loss_i``; adds to ``adj.pre`` and ``grads``."""
         joint = self.log_joint(X, fwd.pre, params)
         log_p = logsumexp(joint, axis=1)

@@ -27,8 +27,11 @@ class SquaredError(Loss):
     SquaredError()
     """
 
-    shifts_input = True
     explains_variance = True
+
+    @property
+    def shifts_input(self):
+        return True
 
     def initial_bias(self, mean):
         return mean

@@ -1,10 +1,15 @@
 """Metrics of codes and reconstructions, each with its exact definition."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 
-def explained_variance(X, X_reconstructed, *, sample_weight=None):
+def explained_variance(
+    X: Any, X_reconstructed: ArrayLike, *, sample_weight: ArrayLike | None = None
+) -> float:
     """1 - FVU: share of the variance of X that the reconstruction explains.
 
     Parameters
@@ -34,9 +39,10 @@ def explained_variance(X, X_reconstructed, *, sample_weight=None):
         raise ValueError(
             f"X and X_reconstructed must have one shape; got {X.shape} and {X_reconstructed.shape}."
         )
-    mean = np.average(X, axis=0, weights=sample_weight)
+    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    mean = np.average(X, axis=0, weights=weight)
     error, variance = (
-        float(np.average(((X - other) ** 2).sum(axis=1), weights=sample_weight))
+        float(np.average(((X - other) ** 2).sum(axis=1), weights=weight))
         for other in (X_reconstructed, mean)
     )
     if variance == 0:
@@ -44,7 +50,7 @@ def explained_variance(X, X_reconstructed, *, sample_weight=None):
     return 1 - error / variance
 
 
-def l0(code):
+def l0(code: Any) -> float:
     """Mean number of nonzero latents a row.
 
     Parameters
@@ -66,7 +72,7 @@ def l0(code):
     return float(firing_rate(code).sum())
 
 
-def firing_rate(code):
+def firing_rate(code: Any) -> np.ndarray:
     """Share of the rows on which each latent is not zero.
 
     Parameters
@@ -89,7 +95,7 @@ def firing_rate(code):
     return np.asarray(active.mean(axis=0), dtype=float).reshape(-1)
 
 
-def dead_fraction(code):
+def dead_fraction(code: Any) -> float:
     """Share of the latents that are zero on every row.
 
     Parameters

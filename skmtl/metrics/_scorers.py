@@ -1,5 +1,8 @@
 """Scorers for ``scoring=`` of scikit-learn's search and validation tools."""
 
+from collections.abc import Callable
+from typing import Any
+
 from skmtl.metrics._tasks import multitask_accuracy, multitask_f1, multitask_recall
 
 _METRICS = {
@@ -9,31 +12,34 @@ _METRICS = {
 }
 
 
-def get_multitask_scorer(scoring, *, missing_label=None):
+def get_multitask_scorer(scoring: str, *, missing_label: Any = None) -> Callable[..., float]:
     """Scorer that ignores gaps in y and averages over tasks.
 
-    Parameters
-    ----------
-    scoring : {"accuracy", "recall_macro", "f1_macro"}
-        Name of the metric; each is computed per task on its labelled rows.
-    missing_label : scalar, default=None
-        A value of y that also means "no label here".
+        Parameters
+        ----------
+        scoring : {"accuracy", "recall_macro", "f1_macro"}
+            Name of the metric; each is computed per task on its labelled rows.
+        missing_label : scalar, default=None
+            A value of y that also means "no label here".
 
-    Returns
-    -------
-    scorer : callable
-        ``scorer(estimator, X, y, sample_weight=None)``, a float where higher is better.
+        Returns
+        -------
+        scorer : callable
+            ``scorer(estimator, X, y, sample_weight=None)``, a float where higher is better.
 
-    Raises
-    ------
-    ValueError
-        If the name is not known.
+        Raises
+        ------
+        ValueError
+            If the name is not known.
 
-    Examples
-    --------
-    >>> from skmtl.metrics import get_multitask_scorer
-    >>> get_multitask_scorer("f1_macro")
-    get_multitask_scorer('f1_macro')
+        Examples
+        --------
+        >>> from collections.abc import Callable
+    from typing import Any
+
+    from skmtl.metrics import get_multitask_scorer
+        >>> get_multitask_scorer("f1_macro")
+        get_multitask_scorer('f1_macro')
     """
     if scoring not in _METRICS:
         raise ValueError(f"scoring must be one of {sorted(_METRICS)}; got {scoring!r}.")

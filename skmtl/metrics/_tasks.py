@@ -1,12 +1,22 @@
 """Metrics of several tasks with gaps: each task on its own labelled rows."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from skmtl._targets import common_labels, is_missing, read_table
 
 
-def multitask_accuracy(Y_true, Y_pred, *, average="tasks", sample_weight=None, missing_label=None):
+def multitask_accuracy(
+    Y_true: Any,
+    Y_pred: Any,
+    *,
+    average: str | None = "tasks",
+    sample_weight: ArrayLike | None = None,
+    missing_label: Any = None,
+) -> Any:
     """Accuracy of each task on its labelled rows, or the mean over tasks.
 
     Parameters
@@ -37,7 +47,14 @@ def multitask_accuracy(Y_true, Y_pred, *, average="tasks", sample_weight=None, m
     return _by_task(accuracy_score, Y_true, Y_pred, average, sample_weight, missing_label)
 
 
-def multitask_recall(Y_true, Y_pred, *, average="tasks", sample_weight=None, missing_label=None):
+def multitask_recall(
+    Y_true: Any,
+    Y_pred: Any,
+    *,
+    average: str | None = "tasks",
+    sample_weight: ArrayLike | None = None,
+    missing_label: Any = None,
+) -> Any:
     """Recall of each task, macro-averaged over its classes, or the mean over tasks.
 
     Parameters
@@ -67,7 +84,14 @@ def multitask_recall(Y_true, Y_pred, *, average="tasks", sample_weight=None, mis
     return _by_task(_macro_recall, Y_true, Y_pred, average, sample_weight, missing_label)
 
 
-def multitask_f1(Y_true, Y_pred, *, average="tasks", sample_weight=None, missing_label=None):
+def multitask_f1(
+    Y_true: Any,
+    Y_pred: Any,
+    *,
+    average: str | None = "tasks",
+    sample_weight: ArrayLike | None = None,
+    missing_label: Any = None,
+) -> Any:
     """F1 of each task, macro-averaged over its classes, or the mean over tasks.
 
     Parameters
@@ -147,8 +171,14 @@ def _tasks(Y_true, Y_pred, sample_weight, missing_label):
 
 
 def multitask_classification_report(
-    Y_true, Y_pred, *, task_names=None, missing_label=None, digits=3, output_dict=False
-):
+    Y_true: Any,
+    Y_pred: Any,
+    *,
+    task_names: list[str] | None = None,
+    missing_label: Any = None,
+    digits: int = 3,
+    output_dict: bool = False,
+) -> str | dict[str, dict[str, float]]:
     """Accuracy, recall and F1 of each task and their means, as a table.
 
     Parameters
@@ -214,7 +244,9 @@ def multitask_classification_report(
     return "\n".join(lines)
 
 
-def relative_gain(scores, baseline, *, higher_is_better=True):
+def relative_gain(
+    scores: ArrayLike, baseline: ArrayLike, *, higher_is_better: bool | ArrayLike = True
+) -> float:
     """Delta_m: mean relative gain over a baseline, in percent.
 
     Parameters

@@ -1,6 +1,8 @@
 """Splits that keep every task's classes in proportion, gaps allowed."""
 
+from collections.abc import Iterator
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -54,7 +56,19 @@ class MultiTaskKFold(BaseCrossValidator):
     [1 3 5]
     """
 
-    def __init__(self, n_splits=5, *, shuffle=False, random_state=None, missing_label=None):
+    n_splits: int
+    shuffle: bool
+    random_state: Any
+    missing_label: Any
+
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        shuffle: bool = False,
+        random_state: Any = None,
+        missing_label: Any = None,
+    ) -> None:
         if not isinstance(n_splits, Integral) or n_splits < 2:
             raise ValueError(f"n_splits must be an integer of at least 2; got {n_splits!r}.")
         if random_state is not None and not shuffle:
@@ -66,7 +80,7 @@ class MultiTaskKFold(BaseCrossValidator):
         self.random_state = random_state
         self.missing_label = missing_label
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Number of folds.
 
         Parameters
@@ -81,7 +95,7 @@ class MultiTaskKFold(BaseCrossValidator):
         """
         return self.n_splits
 
-    def split(self, X, y, groups=None):
+    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Generate training and test indices.
 
         Parameters
@@ -115,8 +129,13 @@ class MultiTaskKFold(BaseCrossValidator):
 
 
 def multitask_train_test_split(
-    X, Y, *arrays, test_size=0.25, random_state=None, missing_label=None
-):
+    X: Any,
+    Y: Any,
+    *arrays: Any,
+    test_size: float | int = 0.25,
+    random_state: Any = None,
+    missing_label: Any = None,
+) -> list:
     """Split rows into a training and a test part, every task's classes in proportion.
 
     Parameters
