@@ -377,7 +377,6 @@ class MultiTaskSAEClassifier(
                 "loss must give each row a code of its own for the heads to read; got "
                 f"{loss!r}, whose mixing weights are the same for all rows. Use amortized=True."
             )
-        balancer = resolve(self.balancer, BALANCERS)
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
@@ -387,47 +386,34 @@ class MultiTaskSAEClassifier(
         labels, codes = self._learn_labels(y, task_mask, goes_on, classes)
         check_consistent_length(X, codes)
         data, held_out = self._data(X, codes, sample_weight, validation, labels, loss)
-        if goes_on:
-            params, state = _fitting.resume(self)
-        else:
-            params, state = _fitting.start(self, data.batch.X, data.weight, loss, sparsifier)
-            params.update(init_heads(self.n_components, labels.offsets, data.batch.X.dtype))
-            state["balancer"] = balancer.init(labels.n_tasks, _class_priors(data, labels))
-
-        unit = _fitting.baseline(data.batch.X, data.weight, loss)
-        alone = Objective(
-            sparsifier,
-            _fitting.reconstruction(loss),
-            1 / unit,
-            terms=_fitting.decay_terms(self, loss),
-        )
-        objective = Objective(
-            sparsifier,
-            alone.reconstruction,
-            self.reconstruction_weight / unit,
-            tasks=Tasks(labels.offsets, balancer),
-            terms=_fitting.decay_terms(self, loss, extra=("W_head",)),
-        )
+        balancer = resolve(self.balancer, BALANCERS)
+        alone, objective = self._objectives(data, labels, loss, sparsifier, balancer)
 
         def attributes(params):
-            return self._attributes(params, labels, sparsifier, objective)
+            return self._attributes(params, labels, objective)
 
         pretrain_iter = 0 if goes_on else self.pretrain_iter
         context = self._init_callback_context(
             max_subtasks=pretrain_iter + (self.max_iter if max_iter is None else max_iter)
         )
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        if pretrain_iter:
-            pretraining = _fitting.train(
-                self,
-                alone,
-                params,
-                {"rng": state["rng"]},
-                data,
-                max_iter=pretrain_iter,
-                stops=False,
-                watch=_fitting.EpochWatch(self, context, X, y, attributes, "pretraining epoch"),
-            )
+        if goes_on:
+            params, state = _fitting.resume(self)
+        else:
+            params, state = self._start(data, labels, loss, sparsifier, balancer)
+            self.pretrain_loss_curve_ = []
+            if pretrain_iter:
+                pretraining = _fitting.train(
+                    self,
+                    alone,
+                    params,
+                    {"rng": state["rng"]},
+                    data,
+                    max_iter=pretrain_iter,
+                    stops=False,
+                    watch=_fitting.EpochWatch(self, context, X, y, attributes, "pretraining epoch"),
+                )
+                self.pretrain_loss_curve_ = pretraining.loss_curve
         history = _fitting.train(
             self,
             objective,
@@ -439,17 +425,32 @@ class MultiTaskSAEClassifier(
             validation=held_out,
             watch=_fitting.EpochWatch(self, context, X, y, attributes),
         )
-        before = (self.loss_curve_, self.validation_loss_curve_) if goes_on else ([], [])
-        self.__dict__.update(attributes(params))
-        self._state = state
-        self.firing_rate_ = _fitting.firing_rate(self, objective, params, data)
-        if not goes_on:
-            self.pretrain_loss_curve_ = pretraining.loss_curve if pretrain_iter else []
-        self.loss_curve_ = before[0] + history.loss_curve
-        self.validation_loss_curve_ = before[1] + history.validation_curve
-        self.n_iter_ = history.n_iter
+        _fitting.publish(self, attributes(params), state, data, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _start(self, data, labels, loss, sparsifier, balancer):
+        """Fresh ``params`` and ``state`` of code, heads and balancer."""
+        params, state = _fitting.start(self, data.batch.X, data.weight, loss, sparsifier)
+        params.update(init_heads(self.n_components, labels.offsets, data.batch.X.dtype))
+        state["balancer"] = balancer.init(labels.n_tasks, _class_priors(data, labels))
+        return params, state
+
+    def _objectives(self, data, labels, loss, sparsifier, balancer):
+        """What pretraining minimizes, and what joint training minimizes."""
+        unit = _fitting.baseline(data.batch.X, data.weight, loss)
+        reconstruction = _fitting.reconstruction(loss)
+        alone = Objective(
+            sparsifier, reconstruction, 1 / unit, terms=_fitting.decay_terms(self, loss)
+        )
+        joint = Objective(
+            sparsifier,
+            reconstruction,
+            self.reconstruction_weight / unit,
+            tasks=Tasks(labels.offsets, balancer),
+            terms=_fitting.decay_terms(self, loss, extra=("W_head",)),
+        )
+        return alone, joint
 
     def _learn_labels(self, y, task_mask, goes_on, classes):
         """Classes and codes of y; the fitted classes where the fit goes on."""
@@ -514,9 +515,9 @@ class MultiTaskSAEClassifier(
             X, codes, weight, label_weight = (a[held] for a in (X, codes, weight, label_weight))
         return _labelled_data(X, codes, weight, label_weight), held_out
 
-    def _attributes(self, params, labels, sparsifier, objective):
+    def _attributes(self, params, labels, objective):
         """All that depends on the parameters, as attributes by name."""
-        out = _fitting.code_attributes(params, sparsifier, objective)
+        out = _fitting.code_attributes(params, objective)
         heads = [slice(*pair) for pair in pairwise(labels.offsets)]
         out |= {
             "_labels": labels,

@@ -181,15 +181,15 @@ class EpochWatch(Watch):
 # --- after the fit --------------------------------------------------------------------------
 
 
-def code_attributes(params, sparsifier, objective):
+def code_attributes(params, objective):
     """Fitted attributes both estimators publish."""
-    n_components, n_features = params["W_dec"].shape
+    W_dec = params["W_dec"]
     return {
         "_params": params,
         "_objective": objective,
-        "_n_features_out": n_components,
-        "components_": params["W_dec"],
-        "encoder_components_": params.get("W_enc", np.zeros((n_components, n_features))),
+        "_n_features_out": len(W_dec),
+        "components_": W_dec,
+        "encoder_components_": params.get("W_enc", np.zeros_like(W_dec)),
         "encoder_bias_": params["b_enc"],
         "decoder_bias_": params["b_dec"],
     }
@@ -209,14 +209,27 @@ def codes(estimator, X):
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def firing_rate(estimator, objective, params, data):
+def publish(estimator, attributes, state, data, history, goes_on):
+    """Set all fitted attributes at once, at the end of a fit."""
+    curves = ("loss_curve_", "validation_loss_curve_")
+    before = [getattr(estimator, curve) if goes_on else [] for curve in curves]
+    if not goes_on:
+        vars(estimator).pop("task_names_in_", None)  # an earlier fit's y may have had names
+    vars(estimator).update(attributes)
+    estimator._state = state
+    estimator.firing_rate_ = firing_rate(estimator, data)
+    estimator.loss_curve_ = before[0] + history.loss_curve
+    estimator.validation_loss_curve_ = before[1] + history.validation_curve
+    estimator.n_iter_ = history.n_iter
+
+
+def firing_rate(estimator, data):
     """Weighted share of the rows on which each latent is active, (n_components,)."""
-    shares = map_row_blocks(
-        lambda block: (
-            data.weight[block]
-            @ (_linalg.to_dense(objective.code(params, data.batch.X[block])) != 0)
-        ),
-        data.n_rows,
-        estimator.n_jobs,
-    )
-    return np.sum(shares, axis=0, dtype=np.float64) / data.n_rows
+    objective, params = estimator._objective, estimator._params
+
+    def weighted_count(block):
+        code = _linalg.to_dense(objective.code(params, data.batch.X[block]))
+        return data.weight[block].astype(np.float64) @ (code != 0)
+
+    counts = map_row_blocks(weighted_count, data.n_rows, estimator.n_jobs)
+    return np.sum(counts, axis=0) / data.n_rows

@@ -284,16 +284,11 @@ class SparseAutoencoderTransformer(
                 context,
                 X,
                 None,
-                lambda params: _fitting.code_attributes(params, sparsifier, objective),
+                lambda params: _fitting.code_attributes(params, objective),
             ),
         )
-        before = (self.loss_curve_, self.validation_loss_curve_) if goes_on else ([], [])
-        self.__dict__.update(_fitting.code_attributes(params, sparsifier, objective))
-        self._state = state
-        self.firing_rate_ = _fitting.firing_rate(self, objective, params, data)
-        self.loss_curve_ = before[0] + history.loss_curve
-        self.validation_loss_curve_ = before[1] + history.validation_curve
-        self.n_iter_ = history.n_iter
+        attributes = _fitting.code_attributes(params, objective)
+        _fitting.publish(self, attributes, state, data, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X)
         return self
 

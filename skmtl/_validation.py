@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_array, check_random_state, validate_data
 
 from skmtl._sklearn import check_sample_weight
-from skmtl._targets import stratified_folds
+from skmtl._stratify import stratified_folds
 
 FLOATS = (np.float64, np.float32)
 

@@ -24,13 +24,14 @@ MAY_IMPORT = {
     **dict.fromkeys(COMPONENTS, GROUND),
     "_components": set(),
     "_targets": set(),
+    "_stratify": set(),
     "_schedules": set(),
     "_autoencoder": {"_linalg"},
     "_heads": {"_linalg", "_numba"},
     "_constraints": {"_linalg"},
     "_objectives": {"_autoencoder", "_heads", "_linalg"},
     "_training": {"_objectives", "_threads"},
-    "_validation": {"_sklearn", "_targets"},
+    "_validation": {"_sklearn", "_stratify"},
     "_fitting": GROUND
     | COMPONENTS
     | {"_autoencoder", "_components", "_constraints", "_objectives", "_schedules", "_training"},
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     },
     "_stacking": LABELS,
     "metrics": LABELS,
-    "model_selection": LABELS,
+    "model_selection": LABELS | {"_stratify"},
     "datasets": {"model_selection"},
     "__init__": {"_version", "_transformer", "_classifier", "_stacking"},
 }

@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -141,7 +142,8 @@ def test_frames_of_mixed_labels_give_one_model(digits):
         for a, b in zip(plain.predict_proba(X), model.predict_proba(X), strict=True):
             assert_allclose(np.sort(a, axis=1), np.sort(b, axis=1), atol=1e-7)
         assert_allclose(model.score(X, table), plain.score(X, Y))
-    predicted = clf().fit(X, tables[0]).predict(X)
+    predicted = model.fit(X, tables[0]).predict(X)
+    assert not hasattr(clone(model).fit(X, tables[0]).fit(X, Y), "task_names_in_")
     assert predicted.dtype == object
     assert {type(v) for v in predicted[0]} == {str, int, bool}
 

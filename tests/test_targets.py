@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
-from skmtl._targets import TaskLabels, class_weights, stratified_folds
+from skmtl._stratify import stratified_folds
+from skmtl._targets import TaskLabels, class_weights
 
 NAN = float("nan")
 # Three rows, two tasks; row 1 lacks the first label, row 2 the second.

@@ -10,7 +10,8 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_random_state
 
-from skmtl._targets import TaskLabels, stratified_folds
+from skmtl._stratify import stratified_folds
+from skmtl._targets import TaskLabels
 
 
 class MultiTaskKFold(BaseCrossValidator):
