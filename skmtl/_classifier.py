@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import log_softmax
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -385,7 +386,8 @@ class MultiTaskSAEClassifier(
         X = _validation.check_X(self, X, loss, reset=not goes_on)
         labels, codes = self._learn_labels(y, task_mask, goes_on, classes)
         check_consistent_length(X, codes)
-        data, held_out = self._data(X, codes, sample_weight, validation, labels, loss)
+        streamed = max_iter is not None  # a chunk of partial_fit may bring no label
+        data, held_out = self._data(X, codes, sample_weight, validation, labels, loss, streamed)
         balancer = resolve(self.balancer, BALANCERS)
         alone, objective = self._objectives(data, labels, loss, sparsifier, balancer)
 
@@ -398,7 +400,7 @@ class MultiTaskSAEClassifier(
         )
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         if goes_on:
-            params, state = _fitting.resume(self)
+            params, state = _fitting.resume(self, objective)
         else:
             params, state = self._start(data, labels, loss, sparsifier, balancer)
             self.pretrain_loss_curve_ = []
@@ -487,12 +489,12 @@ class MultiTaskSAEClassifier(
                 )
         return labels, codes
 
-    def _data(self, X, codes, sample_weight, validation, labels, loss):
+    def _data(self, X, codes, sample_weight, validation, labels, loss, streamed):
         """Training and validation rows. Rows of weight zero are left out here, once."""
         weight, of_labels = _validation.check_weight(sample_weight, X, labels.n_tasks)
         label_weight = (weight[:, None] if of_labels is None else of_labels) * (codes >= 0)
-        label_weight = label_weight * class_weights(self.class_weight, labels, codes)
-        if not label_weight.any():
+        label_weight = label_weight * class_weights(self.class_weight, labels, codes, label_weight)
+        if not label_weight.any() and not streamed:
             raise ValueError(
                 "y must hold at least one label that counts; with these sample weights and class "
                 "weights all labels have weight zero."
@@ -504,6 +506,8 @@ class MultiTaskSAEClassifier(
             X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
             codes_val = labels.encode(y_val, name="y_val")
             check_consistent_length(X_val, codes_val)
+            if not (codes_val >= 0).any():
+                raise ValueError("y_val must hold at least one label; got only missing values.")
             held_out = _labelled_data(
                 X_val, codes_val, np.ones(X_val.shape[0]), (codes_val >= 0).astype(float)
             )
@@ -581,9 +585,11 @@ class MultiTaskSAEClassifier(
         log_p : ndarray of shape (n_samples, n_classes), or list of such
             As ``predict_proba``.
         """
-        with np.errstate(divide="ignore"):
-            p = self.predict_proba(X)
-            return np.log(p) if self._labels.one_d else [np.log(part) for part in p]
+        scores = self._scores(self._check_rows(X))
+        for start, stop in pairwise(self._labels.offsets):
+            if stop > start:  # not the logarithm of a probability, which may round to zero
+                scores[:, start:stop] = log_softmax(scores[:, start:stop], axis=1)
+        return self._by_task(scores)
 
     @available_if(_one_d)
     def decision_function(self, X: Rows) -> np.ndarray:
@@ -684,8 +690,11 @@ def _labelled_data(X, codes, weight, label_weight):
 
 
 def _class_priors(data, labels):
-    """Weighted share of each class of each task; None for a task without any label."""
-    priors = []
+    """Weighted share of each class of each task; None for a task without any class.
+
+    A task that has classes and no label yet (declared in ``partial_fit``) gets equal shares.
+    """
+    priors: list[np.ndarray | None] = []
     for t, classes in enumerate(labels.classes):
         present = data.batch.labels[:, t] >= 0
         count = np.bincount(
@@ -693,7 +702,12 @@ def _class_priors(data, labels):
             weights=data.batch.label_weight[present, t],
             minlength=len(classes),
         )
-        priors.append(count / count.sum() if count.sum() > 0 else None)
+        if len(classes) == 0:
+            priors.append(None)
+        elif count.sum() > 0:
+            priors.append(count / count.sum())
+        else:
+            priors.append(np.full(len(classes), 1 / len(classes)))
     return priors
 
 

@@ -88,8 +88,29 @@ def start(estimator, X, weight, loss, sparsifier):
     return params, {"rng": rng}
 
 
-def resume(estimator):
-    """Copies of a fitted estimator's ``params`` and ``state``, to train on."""
+def resume(estimator, objective):
+    """Copies of a fitted estimator's ``params`` and ``state``, to train on.
+
+    What the arrays depend on must not have changed: the number of latents and the kinds of the
+    components. Their constants may, and so may the rate.
+    """
+    before, optimizer = estimator._objective, resolve(estimator.optimizer, OPTIMIZERS)
+    loss = objective.reconstruction.loss
+    constants = {"loss": loss.get_params()} if isinstance(loss, Mixture) else {}
+    for name, now, then in [
+        ("n_components", estimator.n_components, len(estimator._params["W_dec"])),
+        ("sparsifier", type(objective.sparsifier), type(before.sparsifier)),
+        ("loss", type(loss), type(before.reconstruction.loss)),
+        ("optimizer", type(optimizer).__name__, estimator._state["optimizer"]["kind"]),
+        ("balancer", *(type(getattr(o.tasks, "balancer", None)) for o in (objective, before))),
+        *(("loss", new, before.reconstruction.loss.get_params()) for new in constants.values()),
+    ]:
+        if now != then:
+            now, then = (getattr(value, "__name__", value) for value in (now, then))
+            raise ValueError(
+                f"{name} must stay as it was while a fit goes on (warm_start, partial_fit): "
+                f"{then}; got {now}. Set it back, or fit a new estimator."
+            )
     return deepcopy(estimator._params), deepcopy(estimator._state)
 
 
@@ -123,6 +144,7 @@ def train(
     if "optimizer" not in state:
         buffers = getattr(objective.sparsifier, "buffers", ())
         state["optimizer"] = optimizer.init({n: a for n, a in params.items() if n not in buffers})
+        state["optimizer"]["kind"] = type(optimizer).__name__
     loss = objective.reconstruction.loss
     settings = Settings(
         optimizer=optimizer,

@@ -256,8 +256,10 @@ def weighted_moments(X, weight):
     if sp.issparse(X):
         mean = np.asarray(X.T @ share, dtype=np.float64)
         second = np.asarray(X.multiply(X).T @ share, dtype=np.float64)
-        return mean, np.maximum(second - mean**2, 0)
-    blocks = [slice(i, i + 4096) for i in range(0, X.shape[0], 4096)]
-    mean = sum(share[b] @ X[b] for b in blocks)
-    # Centred before squaring: no cancellation where the data lie far from the origin.
-    return mean, sum(share[b] @ (X[b] - mean) ** 2 for b in blocks)
+        variance, rounding = second - mean**2, 1e-14
+    else:
+        blocks = [slice(i, i + 4096) for i in range(0, X.shape[0], 4096)]
+        mean = sum(share[b] @ X[b] for b in blocks)
+        # Centred before squaring: no cancellation where the data lie far from the origin.
+        variance, rounding = sum(share[b] @ (X[b] - mean) ** 2 for b in blocks), 1e-28
+    return mean, np.where(variance > rounding * mean**2, variance, 0)  # constant is constant

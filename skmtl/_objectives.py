@@ -157,11 +157,11 @@ class Objective:
         """Scores of all heads, (n, total number of classes)."""
         return _heads.scores(params, self.infer(params, X).code)
 
-    def validate(self, params, batch):
-        """Sums over rows: of the task losses, (T,), or without tasks of the row losses, (1,)."""
+    def validate(self, params, batch, weight):
+        """Weighted sums over rows: of the task losses, (T,), or else of the row losses, (1,)."""
         if self.tasks is not None:
             return self.tasks.losses(params, batch, self.infer(params, batch.X).code)[0]
-        return np.array([self.row_losses(params, batch.X).sum(dtype=np.float64)])
+        return np.array([weight.astype(np.float64) @ self.row_losses(params, batch.X)])
 
     def freeze(self, params, blocks, weight):
         """Let the sparsifier set what inference needs from the training rows."""

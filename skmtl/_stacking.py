@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl._targets import integral, is_missing, observed, read_table
+from skmtl._targets import fits_float, integral, is_missing, observed, read_table
 
 
 def stack_tasks(tasks: list | dict) -> tuple[Any, Any]:
@@ -25,8 +25,8 @@ def stack_tasks(tasks: list | dict) -> tuple[Any, Any]:
         The rows of all tasks below each other, in order.
     Y : ndarray or DataFrame of shape (n_samples, n_tasks)
         Labels in column t for the rows of task t, gaps elsewhere: NaN where all labels are
-        numbers or bools, else None in an object array. A pandas DataFrame with the tasks' names
-        as columns where ``tasks`` is a dict.
+        numbers or bools (as 0 and 1), else None in an object array. A pandas DataFrame with the
+        tasks' names as columns where ``tasks`` is a dict.
 
     Raises
     ------
@@ -50,7 +50,10 @@ def stack_tasks(tasks: list | dict) -> tuple[Any, Any]:
     if not pairs:
         raise ValueError("tasks must hold at least one (X, y) pair; got none.")
     columns = []
-    for X_t, y_t in pairs:
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(f"Each task must be a pair (X, y); got {type(pair).__name__}.")
+        X_t, y_t = pair
         check_consistent_length(X_t, y_t)
         table = read_table(y_t)
         if len(table.columns) != 1:
@@ -60,6 +63,7 @@ def stack_tasks(tasks: list | dict) -> tuple[Any, Any]:
             )
         columns.append(table.columns[0])
     numeric = all(_is_numeric(column) for column in columns)
+    numeric = numeric and all(fits_float(integral(c, ~is_missing(c))) for c in columns)
     stops = np.cumsum([len(column) for column in columns])
     if numeric:
         Y = np.full((stops[-1], len(columns)), np.nan)
@@ -106,6 +110,8 @@ def unstack_tasks(X: Any, Y: Any, *, missing_label: Any = None) -> list | dict:
     array([3])
     """
     table = read_table(Y, "Y")
+    if not table.columns:
+        raise ValueError("Y must have at least one task; got none.")
     check_consistent_length(X, table.columns[0])
     if not hasattr(X, "shape"):
         X = np.asarray(X)
@@ -124,6 +130,15 @@ def _is_numeric(column):
 
 
 def _concatenate(parts):
+    for part in parts:
+        if isinstance(part, np.ma.MaskedArray):
+            raise ValueError("Each X must be a plain array; got a numpy masked array.")
+    names = {tuple(part.columns) if hasattr(part, "columns") else None for part in parts}
+    if len(names) > 1:
+        raise ValueError(
+            "All X must have the same columns in the same order, or be arrays; got "
+            f"{[list(n) if n else 'an array' for n in names]}."
+        )
     widths = {np.shape(part)[1] if np.ndim(part) == 2 else -1 for part in parts}
     if len(widths) > 1 or -1 in widths:
         raise ValueError(

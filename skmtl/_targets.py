@@ -4,11 +4,11 @@ A gap is NaN, None, ``pd.NA``, ``NaT`` or the declared ``missing_label``. Past t
 an integer 0..K_t - 1 per task and a gap is -1.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 UNSEEN = -2  # a label that fit did not see: wrong in a score, refused in training
@@ -48,13 +48,23 @@ def read_table(y, name="y"):
     if sp.issparse(y):
         y = y.toarray()
     if hasattr(y, "columns"):  # a pandas or polars frame
-        columns = [_read_column(y[c]) for c in y.columns]
+        series = (y.iloc[:, t] if hasattr(y, "iloc") else y[c] for t, c in enumerate(y.columns))
+        columns = [_read_column(column) for column in series]
         return Table(columns, [str(c) for c in y.columns], one_d=False)
     if hasattr(y, "dtype") and hasattr(y, "to_numpy") and not isinstance(y, np.ndarray):
         series_name = getattr(y, "name", None)
         return Table([_read_column(y)], None if series_name is None else [str(series_name)], True)
     if not isinstance(y, np.ndarray):
         y = _array_from_list(y, name)
+    if y.dtype.kind == "T":  # NumPy's variable-width strings, which scikit-learn does not know
+        y = y.astype(object)
+    if y.dtype.kind == "U" and (y == "nan").any():
+        warnings.warn(
+            f"{name} holds the string 'nan' as a label. NumPy writes NaN so when it puts numbers "
+            "and strings into one array: pass a list or an object array, or missing_label='nan'.",
+            UserWarning,
+            stacklevel=3,
+        )
     if y.dtype.kind == "c":
         raise ValueError(f"Complex data not supported; {name} has dtype {y.dtype}.")
     if y.ndim == 1:
@@ -67,24 +77,20 @@ def read_table(y, name="y"):
 
 
 def _read_column(series):
-    """A pandas or polars column as an array; integers and bools with gaps keep their type."""
-    array = series.to_numpy()
+    """A pandas or polars column as an array; integers and bools with gaps stay what they are."""
     kind = str(series.dtype).lower()
-    has_gaps = array.dtype.kind == "f" and np.isnan(array).any()
+    array = series.to_numpy()
     if array.dtype.kind in "fO" and kind.startswith(("int", "uint", "bool")):
-        out = array.astype(object)
-        integral = int if "int" in kind else bool
-        for i in np.flatnonzero(~is_missing(array)):
-            out[i] = integral(array[i])
-        if has_gaps:
-            out[np.isnan(array)] = None
-        return out
+        # Not by way of floats, which would merge integers above 2**53.
+        return np.array(list(series), dtype=object)
     return array
 
 
 def _array_from_list(y, name):
     if hasattr(y, "__array__"):
         return np.asarray(y)
+    if not hasattr(y, "__iter__"):
+        raise ValueError(f"{name} must have shape (n_samples,) or (n_samples, n_tasks); got {y!r}.")
     array = np.array(list(y), dtype=object)
     if array.ndim == 1 and any(isinstance(row, list | tuple | np.ndarray) for row in array):
         raise ValueError(
@@ -111,15 +117,17 @@ def is_missing(column, missing_label=None):
         gaps = np.fromiter((_is_gap(value) for value in column), dtype=bool, count=len(column))
     else:
         gaps = np.zeros(len(column), dtype=bool)
+    if np.ndim(missing_label) != 0:
+        raise ValueError(f"missing_label must be a single value; got {missing_label!r}.")
     if missing_label is not None and not _is_gap(missing_label):
-        text = isinstance(missing_label, str)
+        kind = _comparable(missing_label)  # a string is not the number it spells, nor False zero
         if column.dtype.kind == "O":
-            gaps |= np.fromiter(
-                (isinstance(v, str) == text and v == missing_label for v in _filled(column, gaps)),
-                dtype=bool,
-                count=len(column),
+            equal = (
+                not gap and _comparable(value) == kind and value == missing_label
+                for value, gap in zip(column, gaps, strict=True)
             )
-        elif (column.dtype.kind in "US") == text:
+            gaps |= np.fromiter(equal, dtype=bool, count=len(column))
+        elif len(column) and _comparable(column[0]) == kind:
             gaps |= column == missing_label
     return gaps
 
@@ -132,9 +140,10 @@ def _is_gap(value):
     return type(value).__name__ in ("NAType", "NaTType")
 
 
-def _filled(column, gaps):
-    """The column with gaps replaced by something that compares to anything."""
-    return (object() if gap else value for value, gap in zip(column, gaps, strict=True))
+def _comparable(value):
+    """Labels of one such kind can be equal."""
+    kind = _kind(value)
+    return "number" if kind in ("integer", "float") else kind
 
 
 def observed(table, missing_label=None):
@@ -152,8 +161,12 @@ def integral(column, present):
     labels = column[present]
     if labels.dtype.kind == "O":
         kinds = {_kind(value) for value in labels}
-        if kinds in ({"integer"}, {"bool"}):
-            return labels.astype(np.int64 if kinds == {"integer"} else bool)
+        if kinds == {"bool"}:
+            return labels.astype(bool)
+        if kinds == {"integer"} and all(-(2**63) <= value < 2**63 for value in labels):
+            return labels.astype(np.int64)
+        if kinds == {"string"}:
+            return np.array([str(value) for value in labels], dtype=object)
     elif labels.dtype.kind == "f" and np.isnan(column).any():
         whole = np.isfinite(labels).all() and (labels == np.floor(labels)).all()
         if whole and (np.abs(labels) < 2**53).all():
@@ -171,6 +184,8 @@ def _labels_of(column, present, where):
                 f"The labels of a task must be of one type; {where} mixes "
                 f"{' and '.join(sorted(kinds))}. Convert the column to strings or to integers."
             )
+        if kinds == {"integer"}:
+            raise ValueError(f"Integer labels must fit in 64 bits; {where} has larger ones.")
         if kinds == {"float"}:
             labels = labels.astype(float)
     if labels.dtype.kind == "f" and np.isinf(labels).any():
@@ -272,6 +287,12 @@ class TaskLabels:
 
     def _encode_task(self, t, seen, allow_unseen, where):
         classes = self.classes[t]
+        kinds = {_comparable(label) for label in (seen[0], *classes[:1])}
+        if len(kinds) > 1 and "string" in kinds:
+            raise ValueError(
+                f"The labels of {where} must be of the type of the classes {classes.tolist()[:5]}; "
+                f"got {seen[0]!r}. Convert one to the other."
+            )
         values, inverse = np.unique(seen, return_inverse=True)
         position = {value: c for c, value in enumerate(classes.tolist())}
         codes = np.array([position.get(value, UNSEEN) for value in values.tolist()])
@@ -279,7 +300,8 @@ class TaskLabels:
             unknown = values[codes == UNSEEN].tolist()
             raise ValueError(
                 f"The labels of {where} must be among the classes {classes.tolist()}; got "
-                f"{unknown[:5]}. Declare all classes at the first call of partial_fit, or fit anew."
+                f"{unknown[:5]}. Mark these labels as missing, or fit anew (with all classes "
+                "declared at the first call of partial_fit)."
             )
         return codes[inverse.reshape(-1)]
 
@@ -289,7 +311,7 @@ class TaskLabels:
             return self._decode_task(0, codes[:, 0])
         columns = [self._decode_task(t, codes[:, t]) for t in range(self.n_tasks)]
         kinds = {"iu" if c.dtype.kind in "iu" else c.dtype.kind for c in columns}
-        if len(kinds) == 1 or kinds == {"iu", "f"}:
+        if len(kinds) == 1 or (kinds == {"iu", "f"} and all(map(fits_float, columns))):
             return np.column_stack(columns)
         out = np.empty(codes.shape, dtype=object)
         for t, column in enumerate(columns):
@@ -304,6 +326,11 @@ class TaskLabels:
         return np.full(len(codes), gap)
 
 
+def fits_float(column):
+    """Whether the numbers of a column survive as floats: no integer above 2**53."""
+    return column.dtype.kind not in "iu" or not len(column) or np.abs(column).max() <= 2**53
+
+
 def _name(table, t):
     return table.names[t] if table.names is not None else t
 
@@ -313,6 +340,8 @@ def _read_mask(task_mask, table):
     shape = (table.n_rows, len(table.columns))
     if task_mask is None:
         return np.ones(shape, dtype=bool)
+    if isinstance(task_mask, np.ma.MaskedArray):
+        raise ValueError("task_mask must be a plain array; got a numpy masked array.")
     mask = np.asarray(task_mask)
     if mask.ndim == 1 and table.one_d:
         mask = mask[:, None]
@@ -343,33 +372,71 @@ def _read_classes(classes, n_tasks, missing_label):
 # --- weights --------------------------------------------------------------------------------
 
 
-def class_weights(class_weight, labels, codes):
+def class_weights(class_weight, labels, codes, label_weight):
     """Weight of each label's class, (n_rows, n_tasks).
 
-    ``class_weight`` is None, "balanced" (on each task's observed labels), a dict from label to
-    weight for all tasks, or a list with one of these per task.
+    ``class_weight`` is None, "balanced" (on each task's observed labels, as they are weighted), a
+    dict from label to weight for all tasks, or one of these per task: a list, or a dict by name.
     """
+    per_task = _per_task(class_weight, labels)
+    _check_keys(per_task, labels)
     out = np.ones(codes.shape)
-    if class_weight is None:
-        return out
-    per_task = class_weight if isinstance(class_weight, list | tuple) else None
-    if per_task is not None and len(per_task) != labels.n_tasks:
-        raise ValueError(
-            f"class_weight must have one entry per task ({labels.n_tasks}); got {len(per_task)}."
-        )
-    for t, classes in enumerate(labels.classes):
-        chosen = class_weight if per_task is None else per_task[t]
-        present = codes[:, t] >= 0
+    for t, chosen in enumerate(per_task):
+        present, n_classes = codes[:, t] >= 0, len(labels.classes[t])
         if chosen is None or not present.any():
             continue
-        seen = np.unique(codes[present, t])
-        weight = np.ones(len(classes))
         if isinstance(chosen, dict):
-            weight = np.array([chosen.get(c, 1.0) for c in classes.tolist()], dtype=float)
-        else:
-            weight[seen] = compute_class_weight(chosen, classes=seen, y=codes[present, t])
+            weight = np.array([chosen.get(c, 1.0) for c in labels.classes[t].tolist()], dtype=float)
+        else:  # total / (number of classes * total of the class), of the classes with weight
+            total = np.bincount(
+                codes[present, t], weights=label_weight[present, t], minlength=n_classes
+            )
+            seen = max(1, np.count_nonzero(total))
+            weight = total.sum() / (seen * np.where(total > 0, total, 1))
         out[present, t] = weight[codes[present, t]]
     return out
+
+
+def _per_task(class_weight, labels):
+    """One entry per task: None, "balanced" or a dict from label to weight."""
+    n_tasks = labels.n_tasks
+    if isinstance(class_weight, list | tuple):
+        if len(class_weight) != n_tasks:
+            raise ValueError(
+                f"class_weight must have one entry per task ({n_tasks}); got {len(class_weight)}."
+            )
+        per_task = list(class_weight)
+    elif isinstance(class_weight, dict) and labels.names and set(class_weight) <= {*labels.names}:
+        per_task = [class_weight.get(name) for name in labels.names]
+    else:
+        per_task = [class_weight] * n_tasks
+    for entry in per_task:
+        if not (entry is None or isinstance(entry, dict) or entry == "balanced"):
+            raise ValueError(
+                "class_weight must be None, 'balanced', a dict from label to weight, or a list of "
+                f"these with one per task; got {entry!r}."
+            )
+        for label, weight in (entry or {}).items() if isinstance(entry, dict) else ():
+            number = isinstance(weight, int | float | np.number) and np.isfinite(weight)
+            if not number or weight < 0:
+                raise ValueError(
+                    "The weights of class_weight must be finite numbers, not negative; got "
+                    f"{weight!r} for label {label!r}."
+                )
+    return per_task
+
+
+def _check_keys(per_task, labels):
+    """A key that is no label is a slip, unless all classes have their weight anyway."""
+    known = {c for classes in labels.classes for c in classes.tolist()}
+    for entry, classes in zip(per_task, labels.classes, strict=True):
+        if isinstance(entry, dict) and set(classes.tolist()) - set(entry):
+            unknown = [label for label in entry if label not in known]
+            if unknown:
+                raise ValueError(
+                    "The keys of class_weight must be labels of y; got "
+                    f"{unknown[:5]}, which are none of the classes {sorted(known, key=str)[:10]}."
+                )
 
 
 def common_labels(y_true, y_pred, present):

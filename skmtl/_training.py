@@ -167,12 +167,12 @@ def validate(objective, params, data):
     """Mean loss over held-out rows: of the tasks that have labels there, else of the rows."""
     total = 0.0
     for block in data.blocks():
-        total = total + objective.validate(params, Batch(*(_part(a, block) for a in data.batch)))
+        batch = Batch(*(_part(a, block) for a in data.batch))
+        total = total + objective.validate(params, batch, data.weight[block])
     mean = total / data.n_rows
     if data.batch.labels is None:
         return float(mean[0])
-    labelled = (data.batch.labels >= 0).any(axis=0)
-    return float(mean[labelled].mean()) if labelled.any() else 0.0
+    return float(mean[data.batch.label_weight.any(axis=0)].mean())
 
 
 def _part(array, block):

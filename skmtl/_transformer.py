@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from skmtl import _fitting, _validation
+from skmtl import _fitting, _linalg, _validation
 from skmtl._objectives import Batch, Objective
 from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
 from skmtl._threads import map_row_blocks
@@ -257,15 +257,15 @@ class SparseAutoencoderTransformer(
         X = _validation.check_X(self, X, loss, reset=not goes_on)
         weight, _ = _validation.check_weight(sample_weight, X)
         data, validation = self._data(X, weight, X_val, loss)
-        if goes_on:
-            params, state = _fitting.resume(self)
-        else:
-            params, state = _fitting.start(self, data.batch.X, data.weight, loss, sparsifier)
         objective = Objective(
             sparsifier,
             _fitting.reconstruction(loss),
             terms=_fitting.decay_terms(self, loss),
         )
+        if goes_on:
+            params, state = _fitting.resume(self, objective)
+        else:
+            params, state = _fitting.start(self, data.batch.X, data.weight, loss, sparsifier)
         epochs = self.max_iter if max_iter is None else max_iter
         context = self._init_callback_context(max_subtasks=epochs)
         context.call_on_fit_task_begin(estimator=self, X=X)
@@ -301,7 +301,7 @@ class SparseAutoencoderTransformer(
         held = weight > 0
         if self.early_stopping and X_val is None:
             out = _validation.held_out(held, self.validation_fraction, self.random_state)
-            validation = Data(Batch(X[out]), np.ones(np.count_nonzero(out), dtype=X.dtype))
+            validation = Data(Batch(X[out]), _validation.mean_one(weight[out]).astype(X.dtype))
             held &= ~out
         if not held.all():
             X, weight = X[held], weight[held]
@@ -338,6 +338,7 @@ class SparseAutoencoderTransformer(
             components under the code.
         """
         check_is_fitted(self)
+        _validation.refuse_masked(X, "X")
         code = check_array(X, accept_sparse="csr", dtype=_validation.FLOATS, order="C")
         if code.shape[1] != self.components_.shape[0]:
             raise ValueError(
@@ -393,7 +394,8 @@ class SparseAutoencoderTransformer(
         -------
         score : float
             ``1 - sum |x - reconstruction|^2 / sum |x - mean|^2`` over these rows, or the mean of
-            ``score_samples``. Higher is better.
+            ``score_samples``. Higher is better. Where all rows are equal, 1 if they are
+            reconstructed to six digits and else 0.
         """
         X = self._check_rows(X)
         weight, _ = _validation.check_weight(sample_weight, X)
@@ -401,7 +403,10 @@ class SparseAutoencoderTransformer(
         loss = self._objective.reconstruction.loss
         if not loss.explains_variance:
             return -mean_loss
-        return 1 - mean_loss / _fitting.baseline(X, weight, loss)
+        variance = loss.baseline(*_linalg.weighted_moments(X, weight))
+        if variance == 0:
+            return float(mean_loss <= 1e-12 * abs(X).max() ** 2 * X.shape[1])
+        return 1 - mean_loss / variance
 
     def _check_rows(self, X):
         check_is_fitted(self)

@@ -32,13 +32,18 @@ def transactional(method):
     return wrapper
 
 
-def check_X(estimator, X, loss, *, reset, name="X"):
-    """X as a C-contiguous float32 or float64 array, or a canonical CSR array of such."""
-    if isinstance(X, np.ma.MaskedArray):
+def refuse_masked(array, name):
+    """Masked arrays lose their mask on the way to a kernel; none gets that far."""
+    if isinstance(array, np.ma.MaskedArray):
         raise ValueError(
             f"{name} must be a plain array; got a numpy masked array, whose mask would be lost. "
-            f"Impute the masked entries and pass {name}.filled(value)."
+            f"Choose values for the masked entries and pass {name}.filled(value)."
         )
+
+
+def check_X(estimator, X, loss, *, reset, name="X"):
+    """X as a C-contiguous float32 or float64 array, or a canonical CSR array of such."""
+    refuse_masked(X, name)
     if sp.issparse(X):
         _check_sparse_format(X, name)
     options = {"accept_sparse": "csr", "dtype": FLOATS, "order": "C"}
@@ -46,7 +51,10 @@ def check_X(estimator, X, loss, *, reset, name="X"):
         X = validate_data(estimator, X, reset=reset, **options)
     else:  # validate_data calls every array X in its messages
         checked = check_array(X, input_name=name, estimator=estimator, **options)
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        try:
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            raise ValueError(str(error).replace("X has", f"{name} has", 1)) from error
         X = checked
     if sp.issparse(X):
         X = sp.csr_array(X)
@@ -78,6 +86,7 @@ def check_weight(sample_weight, X, n_tasks=None, name="sample_weight"):
 
     A two-dimensional ``sample_weight`` weighs labels; its rows all train the code with weight 1.
     """
+    refuse_masked(sample_weight, name)
     n_rows = X.shape[0]
     if sample_weight is None:
         return np.ones(n_rows), None
@@ -102,8 +111,10 @@ def check_weight(sample_weight, X, n_tasks=None, name="sample_weight"):
 
 def mean_one(weight):
     """Each column scaled to mean one over the rows; columns of zeros stay."""
-    total = weight.sum(axis=0, dtype=np.float64)
-    return weight * (len(weight) / np.where(total > 0, total, 1))
+    largest = weight.max(axis=0, initial=0)
+    weight = weight / np.where(largest > 0, largest, 1)  # tiny and huge weights alike
+    mean = weight.mean(axis=0)
+    return weight / np.where(mean > 0, mean, 1)
 
 
 def held_out(candidates, fraction, random_state, codes=None):
@@ -128,10 +139,19 @@ def held_out(candidates, fraction, random_state, codes=None):
             "Pass X_val or set early_stopping=False."
         )
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
-    if codes is None:
-        chosen = rng.permutation(rows)[:n_out]
-    else:
-        chosen = rows[stratified_folds(codes[rows], [len(rows) - n_out, n_out], rng) == 1]
     out = np.zeros(len(candidates), dtype=bool)
-    out[chosen] = True
+    if codes is None:
+        out[rng.permutation(rows)[:n_out]] = True
+        return out
+    out[rows[stratified_folds(codes[rows], [len(rows) - n_out, n_out], rng) == 1]] = True
+    for labels in codes.T:  # a task of few labels per class may have got none: it gets one
+        labelled = np.flatnonzero(candidates & (labels >= 0))
+        if len(labelled) > 1 and not out[labelled].any():
+            commonest = np.bincount(labels[labelled]).argmax()
+            out[rng.choice(labelled[labels[labelled] == commonest])] = True
+    if not (codes[out] >= 0).any():
+        raise ValueError(
+            "early_stopping needs at least 2 labelled rows in some task, one of them to hold out; "
+            "pass X_val and y_val, or set early_stopping=False."
+        )
     return out

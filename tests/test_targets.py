@@ -94,6 +94,37 @@ def test_huge_integers_are_labels_not_sizes():
     assert labels.classes[0].dtype == np.int64
 
 
+def test_big_integers_stay_apart():
+    big = [2**60, 2**60 + 1, None]
+    for y in (big, pl.Series(big), pd.Series(pd.array(big, "Int64"))):
+        labels, codes = TaskLabels.learn(y)
+        assert labels.classes[0].tolist() == big[:2] and codes[:, 0].tolist() == [0, 1, -1]
+    labels = TaskLabels([np.array(big[:2]), np.array([])], None, False)
+    assert labels.decode(np.array([[1, -1]]))[0, 0] == 2**60 + 1
+
+
+def test_bools_are_not_numbers_to_a_missing_label():
+    y = np.array([[True, 0], [False, 1]], dtype=object)
+    for missing_label, codes in [(0, [[1, -1], [0, 0]]), (False, [[0, 0], [-1, 1]])]:
+        assert TaskLabels.learn(y, missing_label)[1].tolist() == codes
+    with pytest.raises(ValueError, match="missing_label must be a single value"):
+        TaskLabels.learn([1, 2], missing_label=[-1])
+
+
+def test_nan_that_became_a_string_is_pointed_out():
+    with pytest.warns(UserWarning, match="y holds the string 'nan'"):
+        TaskLabels.learn(np.array([["1", "a"], ["nan", "b"]]))
+
+
+def test_odd_containers():
+    twice = pd.DataFrame([[1, 2], [None, 3]], columns=["a", "a"])
+    assert TaskLabels.learn(twice)[1].tolist() == [[0, 0], [-1, 1]]
+    variable = np.array(["b", "a"], dtype=np.dtypes.StringDType())
+    assert TaskLabels.learn(variable)[0].classes[0].tolist() == ["a", "b"]
+    labels, _ = TaskLabels.learn([np.str_("a"), np.str_("b")])
+    assert {type(c) for c in labels.classes[0]} == {str}
+
+
 def test_types_of_one_d_labels():
     for y in (np.array([1.0, 2.0]), np.array(["a", "b"]), np.array([True, False])):
         labels, codes = TaskLabels.learn(y)
@@ -129,6 +160,8 @@ def test_declared_classes():
         (np.zeros((2, 2, 2)), "y must have shape"),
         (np.array([1j, 2]), "Complex data not supported"),
         (np.zeros((3, 0)), "y must have at least one task"),
+        (5, "y must have shape"),
+        ([2**70, 1], "must fit in 64 bits"),
     ],
 )
 def test_bad_labels(y, message):
@@ -143,6 +176,8 @@ def test_bad_labels(y, message):
         (lambda labels: labels.encode([[1, 1]]), "y must have 1 tasks"),
         (lambda labels: labels.encode([1], task_mask=[True, False]), "task_mask must be boolean"),
         (lambda labels: labels.encode([1, 2], task_mask=[0.5, 1]), "task_mask must be boolean"),
+        (lambda labels: labels.encode([1], np.ma.array([True])), "task_mask must be a plain array"),
+        (lambda labels: labels.encode(["1"], allow_unseen=True), "must be of the type of the cla"),
     ],
 )
 def test_bad_encoding(call, message):
@@ -153,12 +188,35 @@ def test_bad_encoding(call, message):
 
 def test_class_weights():
     labels, codes = TaskLabels.learn([["a", 0], ["a", 1], ["b", None], [None, 1]])
-    balanced = class_weights("balanced", labels, codes)
+    ones = np.ones(codes.shape)
+    balanced = class_weights("balanced", labels, codes, ones)
     assert balanced[:3, 0].tolist() == [0.75, 0.75, 1.5]
-    per_task = class_weights([{"b": 5}, None], labels, codes)
+    weighted = class_weights("balanced", labels, codes, np.array([[1, 1], [0, 1], [1, 1], [1, 1]]))
+    assert weighted[[0, 2], 0].tolist() == [1, 1]  # a label of weight zero does not count
+    per_task = class_weights([{"b": 5}, None], labels, codes, ones)
     assert per_task[:, 0].tolist() == [1, 1, 5, 1] and (per_task[:, 1] == 1).all()
-    with pytest.raises(ValueError, match="class_weight must have one entry per task"):
-        class_weights([None], labels, codes)
+    labels.names = ["first", "second"]
+    assert np.array_equal(class_weights({"first": {"b": 5}}, labels, codes, ones), per_task)
+    whole = class_weights({"a": 2, "b": 3, "absent": 7, 0: 1, 1: 1}, labels, codes, ones)
+    assert whole[:, 0].tolist() == [2, 2, 3, 1]  # a class absent from a fold is no slip
+
+
+@pytest.mark.parametrize(
+    "class_weight, message",
+    [
+        ([None], "class_weight must have one entry per task"),
+        (["balance", None], "class_weight must be None, 'balanced'"),
+        ([3, None], "class_weight must be None, 'balanced'"),
+        ({"A": 2}, r"keys of class_weight must be labels of y; got \['A'\]"),
+        ([{"0": 2}, None], "keys of class_weight must be labels of y"),
+        ([{"a": -1}, None], "must be finite numbers, not negative; got -1"),
+        ([{"a": NAN}, None], "must be finite numbers, not negative; got nan"),
+    ],
+)
+def test_bad_class_weights(class_weight, message):
+    labels, codes = TaskLabels.learn([["a", 0], ["a", 1], ["b", None], [None, 1]])
+    with pytest.raises(ValueError, match=message):
+        class_weights(class_weight, labels, codes, np.ones(codes.shape))
 
 
 @pytest.mark.parametrize("shuffled", [True, False])

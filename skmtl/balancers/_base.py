@@ -13,7 +13,10 @@ class Balancer(Component):
     needs_gramian = False
 
     def init(self, n_tasks, priors):
-        """State of the balancer: arrays by name."""
+        """State of the balancer: arrays by name.
+
+        ``priors`` holds the shares of each task's classes, (n_classes,); None for no class.
+        """
         return {}
 
     def balance(self, losses, counts, gramian, state, step):

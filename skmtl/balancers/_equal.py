@@ -1,4 +1,4 @@
-"""Equal:  value = (1 / T) sum_t losses[t],  weights[t] = 1 / T,  over the T tasks with labels."""
+"""Equal:  value = (1 / T) sum_t losses[t],  weights[t] = 1 / T,  over the T tasks with classes."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ class Equal(Balancer):
     """Mean over tasks: the default.
 
     A task's loss is already the mean over its own labels, so a task with few labels counts as
-    much as one with many. Tasks without any label in the training data do not count.
+    much as one with many. Tasks without any class do not count.
 
     References
     ----------

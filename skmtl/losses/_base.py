@@ -1,6 +1,14 @@
 """The contract of a reconstruction loss."""
 
+import numpy as np
+
 from skmtl._sklearn import Component
+
+
+def in_unit_interval(X):
+    """Whether X lies in [0, 1], but for the rounding that scaling to it leaves."""
+    slack = 8 * np.finfo(X.dtype).eps
+    return X.min() >= -slack and X.max() <= 1 + slack
 
 
 class Loss(Component):

@@ -7,7 +7,7 @@ d_recon = w_i (p - X)
 import numpy as np
 
 from skmtl._numba import kernel
-from skmtl.losses._base import Loss
+from skmtl.losses._base import Loss, in_unit_interval
 
 
 @kernel
@@ -34,10 +34,10 @@ class LogLoss(Loss):
     """
 
     def check_X(self, X, name="X"):
-        if X.shape[0] and not (X.min() >= 0 and X.max() <= 1):
+        if not in_unit_interval(X):
             raise ValueError(
                 f"{name} must lie in [0, 1] with loss='log_loss'; got values from "
-                f"{X.min():.6g} to {X.max():.6g}. Scale it, for instance with MinMaxScaler("
+                f"{X.min():.9g} to {X.max():.9g}. Scale it, for instance with MinMaxScaler("
                 "clip=True), or use loss='squared_error'."
             )
 

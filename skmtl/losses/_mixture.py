@@ -17,7 +17,7 @@ from scipy.special import expit, log_softmax, logit, logsumexp
 
 from skmtl import _linalg
 from skmtl._sklearn import Options, StrOptions
-from skmtl.losses._base import Loss
+from skmtl.losses._base import Loss, in_unit_interval
 
 VARIANCE_FLOOR = 1e-6  # as GaussianMixture's reg_covar: a component cannot collapse on one row
 
@@ -128,10 +128,10 @@ class Mixture(Loss):
         return self.distribution == "gaussian"
 
     def check_X(self, X, name="X"):
-        if self.distribution == "bernoulli" and not (X.min() >= 0 and X.max() <= 1):
+        if self.distribution == "bernoulli" and not in_unit_interval(X):
             raise ValueError(
                 f"{name} must lie in [0, 1] with Mixture(distribution='bernoulli'); got values "
-                f"from {X.min():.6g} to {X.max():.6g}. Scale it, or use distribution='gaussian'."
+                f"from {X.min():.9g} to {X.max():.9g}. Scale it, or use distribution='gaussian'."
             )
 
     def initial_bias(self, mean):

@@ -45,7 +45,7 @@ def explained_variance(
         float(np.average(((X - other) ** 2).sum(axis=1), weights=weight))
         for other in (X_reconstructed, mean)
     )
-    if variance == 0:
+    if variance <= 1e-28 * np.mean(X**2) * X.shape[1]:  # nothing but rounding
         return float(error == 0)
     return 1 - error / variance
 

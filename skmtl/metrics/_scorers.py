@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from sklearn.utils.metadata_routing import MetadataRequest
+
 from skmtl.metrics._tasks import multitask_accuracy, multitask_f1, multitask_recall
 
 _METRICS = {
@@ -15,31 +17,30 @@ _METRICS = {
 def get_multitask_scorer(scoring: str, *, missing_label: Any = None) -> Callable[..., float]:
     """Scorer that ignores gaps in y and averages over tasks.
 
-        Parameters
-        ----------
-        scoring : {"accuracy", "recall_macro", "f1_macro"}
-            Name of the metric; each is computed per task on its labelled rows.
-        missing_label : scalar, default=None
-            A value of y that also means "no label here".
+    Parameters
+    ----------
+    scoring : {"accuracy", "recall_macro", "f1_macro"}
+        Name of the metric; each is computed per task on its labelled rows.
+    missing_label : scalar, default=None
+        A value of y that also means "no label here".
 
-        Returns
-        -------
-        scorer : callable
-            ``scorer(estimator, X, y, sample_weight=None)``, a float where higher is better.
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y, sample_weight=None)``, a float where higher is better. With
+        metadata routing enabled, ``scorer.set_score_request(sample_weight=True)`` asks for
+        weights.
 
-        Raises
-        ------
-        ValueError
-            If the name is not known.
+    Raises
+    ------
+    ValueError
+        If the name is not known.
 
-        Examples
-        --------
-        >>> from collections.abc import Callable
-    from typing import Any
-
-    from skmtl.metrics import get_multitask_scorer
-        >>> get_multitask_scorer("f1_macro")
-        get_multitask_scorer('f1_macro')
+    Examples
+    --------
+    >>> from skmtl.metrics import get_multitask_scorer
+    >>> get_multitask_scorer("f1_macro")
+    get_multitask_scorer('f1_macro')
     """
     if scoring not in _METRICS:
         raise ValueError(f"scoring must be one of {sorted(_METRICS)}; got {scoring!r}.")
@@ -52,6 +53,16 @@ class _Scorer:
     def __init__(self, scoring, missing_label):
         self.scoring = scoring
         self.missing_label = missing_label
+        self._request = MetadataRequest(owner=repr(self))
+
+    def set_score_request(self, *, sample_weight):
+        """Say whether ``sample_weight`` reaches the scorer where metadata routing is enabled."""
+        self._request.score.add_request(param="sample_weight", alias=sample_weight)
+        return self
+
+    def get_metadata_routing(self):
+        """What the scorer asks for."""
+        return self._request
 
     def __call__(self, estimator, X, y, sample_weight=None):
         return _METRICS[self.scoring](

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, f1_score, recall_score
+from sklearn.utils.multiclass import check_classification_targets
 
-from skmtl._targets import common_labels, is_missing, read_table
+from skmtl._targets import common_labels, integral, is_missing, read_table
 
 
 def multitask_accuracy(
@@ -156,12 +157,18 @@ def _tasks(Y_true, Y_pred, sample_weight, missing_label):
     if shapes[0] != shapes[1]:
         raise ValueError(f"Y_true and Y_pred must have one shape; got {shapes[0]} and {shapes[1]}.")
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    if isinstance(sample_weight, np.ma.MaskedArray):
+        raise ValueError("sample_weight must be a plain array; got a numpy masked array.")
+    if weight is not None and not (np.isfinite(weight).all() and (weight >= 0).all()):
+        raise ValueError("sample_weight must be finite and not negative in every entry.")
     if weight is not None and weight.shape not in (shapes[0][:1], shapes[0]):
         raise ValueError(
             f"sample_weight must have shape ({shapes[0][0]},) or {shapes[0]}; got {weight.shape}."
         )
     for t, (y_true, y_pred) in enumerate(zip(true.columns, pred.columns, strict=True)):
         present = ~is_missing(y_true, missing_label)
+        if present.any():
+            check_classification_targets(integral(y_true, present))
         of_task = None
         if weight is not None:
             of_task = weight if weight.ndim == 1 else weight[:, t]
@@ -228,7 +235,8 @@ def multitask_classification_report(
     )
     labels = [int(np.count_nonzero(~is_missing(c, missing_label))) for c in true.columns]
     means = [float(np.nanmean(c)) if not np.isnan(c).all() else float("nan") for c in table.T]
-    rows = [*zip(names, table.tolist(), labels, strict=True), ("mean", means, sum(labels))]
+    total = "mean" if "mean" not in map(str, names) else "mean over tasks"
+    rows = [*zip(names, table.tolist(), labels, strict=True), (total, means, sum(labels))]
     if output_dict:
         return {
             str(name): dict(zip(("accuracy", "recall", "f1"), values, strict=True)) | {"labels": n}

@@ -113,7 +113,7 @@ class MultiTaskKFold(BaseCrossValidator):
         train, test : ndarray of int
             Indices of the rows.
         """
-        yield from super().split(X, y, groups)
+        yield from super().split(y if X is None else X, y, groups)
 
     def _iter_test_indices(self, X, y, groups=None):
         codes = _codes(y, self.missing_label)
@@ -157,7 +157,8 @@ def multitask_train_test_split(
     Returns
     -------
     parts : list
-        ``X_train, X_test, Y_train, Y_test``, then two parts of each further array.
+        ``X_train, X_test, Y_train, Y_test``, then two parts of each further array. Lists stay
+        lists.
 
     Raises
     ------
@@ -201,17 +202,10 @@ def _codes(y, missing_label):
 
 
 def _indexable(a):
+    """Arrays and frames as they are, lists as lists: nothing that changes a label's type."""
     if sp.issparse(a):
         return a.tocsr()
-    return (
-        a if hasattr(a, "shape") else np.asarray(a, dtype=object) if _ragged(a) else np.asarray(a)
-    )
-
-
-def _ragged(a):
-    """Lists with gaps or mixed types, which a plain array would turn into strings."""
-    flat = [v for row in a for v in (row if isinstance(row, list | tuple) else [row])]
-    return any(v is None or isinstance(v, str) for v in flat)
+    return a if hasattr(a, "shape") else list(a)
 
 
 def _generator(random_state):
