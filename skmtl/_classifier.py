@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skmtl import _fitting, _validation
 from skmtl._components import resolve
 from skmtl._heads import init_heads, softmax_by_task
-from skmtl._objectives import Batch, Objective, Tasks
+from skmtl._objectives import Objective, Tasks
 from skmtl._sklearn import (
     CallbackSupportMixin,
     HasMethods,
@@ -32,11 +32,9 @@ from skmtl._sklearn import (
 )
 from skmtl._targets import TaskLabels, class_weights
 from skmtl._threads import map_row_blocks
-from skmtl._training import Data
 from skmtl.balancers import BALANCERS
-from skmtl.losses import Mixture
 
-Rows = Any  # array-like, SciPy sparse, pandas or polars
+MatrixLike = Any  # array-like, SciPy sparse, pandas or polars
 Labels = Any
 
 
@@ -196,7 +194,7 @@ class MultiTaskSAEClassifier(
         **_fitting.COMMON_CONSTRAINTS,
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "pretrain_iter": [Interval(Integral, 0, None, closed="left")],
-        "balancer": [StrOptions(set(BALANCERS)), HasMethods(["init", "balance", "observe"])],
+        "balancer": [StrOptions(set(BALANCERS)), HasMethods(["init", "balance"])],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
         "missing_label": "no_validation",
     }
@@ -264,11 +262,11 @@ class MultiTaskSAEClassifier(
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: Rows,
+        X: MatrixLike,
         y: Labels,
         sample_weight: ArrayLike | None = None,
         task_mask: ArrayLike | None = None,
-        X_val: Rows | None = None,
+        X_val: MatrixLike | None = None,
         y_val: Labels | None = None,
     ) -> Self:
         """Learn the shared code and the heads.
@@ -312,13 +310,16 @@ class MultiTaskSAEClassifier(
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
-        X: Rows,
+        X: MatrixLike,
         y: Labels,
         classes: Any = None,
         sample_weight: ArrayLike | None = None,
         task_mask: ArrayLike | None = None,
     ) -> Self:
         """Run one epoch over X, going on from what was learnt so far; no pretraining.
+
+        Weights and the reconstruction are measured by their means in the first call, a task's
+        labels in the first call that has some: make it a representative chunk.
 
         Parameters
         ----------
@@ -373,7 +374,7 @@ class MultiTaskSAEClassifier(
     ):
         goes_on = goes_on and self.__sklearn_is_fitted__()
         loss, sparsifier = _fitting.components(self)
-        if isinstance(loss, Mixture) and not loss.amortized:
+        if getattr(loss, "is_mixture", False) and not loss.amortized:
             raise ValueError(
                 "loss must give each row a code of its own for the heads to read; got "
                 f"{loss!r}, whose mixing weights are the same for all rows. Use amortized=True."
@@ -386,36 +387,43 @@ class MultiTaskSAEClassifier(
         X = _validation.check_X(self, X, loss, reset=not goes_on)
         labels, codes = self._learn_labels(y, task_mask, goes_on, classes)
         check_consistent_length(X, codes)
-        streamed = max_iter is not None  # a chunk of partial_fit may bring no label
-        data, held_out = self._data(X, codes, sample_weight, validation, labels, loss, streamed)
+        streamed = max_iter is not None
+        data, held_out, scale = _fitting.training_data(
+            self,
+            self._weighed(X, codes, sample_weight, labels, streamed),
+            self._validation_table(validation, labels, loss),
+            loss,
+            self._state["scale"] if streamed and goes_on else None,
+        )
         balancer = resolve(self.balancer, BALANCERS)
-        alone, objective = self._objectives(data, labels, loss, sparsifier, balancer)
+        alone, objective = self._objectives(scale, labels, loss, sparsifier, balancer)
+        if goes_on:
+            params, state = _fitting.resume(self, objective)
+        else:
+            params, state = self._start(data, labels, loss, sparsifier, balancer)
+        state["scale"] = scale
 
         def attributes(params):
             return self._attributes(params, labels, objective)
 
         pretrain_iter = 0 if goes_on else self.pretrain_iter
         context = self._init_callback_context(
-            max_subtasks=pretrain_iter + (self.max_iter if max_iter is None else max_iter)
+            max_subtasks=pretrain_iter + (max_iter or self.max_iter)
         )
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        if goes_on:
-            params, state = _fitting.resume(self, objective)
-        else:
-            params, state = self._start(data, labels, loss, sparsifier, balancer)
-            self.pretrain_loss_curve_ = []
-            if pretrain_iter:
-                pretraining = _fitting.train(
-                    self,
-                    alone,
-                    params,
-                    {"rng": state["rng"]},
-                    data,
-                    max_iter=pretrain_iter,
-                    stops=False,
-                    watch=_fitting.EpochWatch(self, context, X, y, attributes, "pretraining epoch"),
-                )
-                self.pretrain_loss_curve_ = pretraining.loss_curve
+        watched = (self, context, X, y, objective, data, attributes)
+        pretrain_curve = self.pretrain_loss_curve_ if goes_on else []
+        if pretrain_iter:
+            pretrain_curve = _fitting.train(
+                self,
+                alone,
+                params,
+                {"rng": state["rng"]},
+                data,
+                max_iter=pretrain_iter,
+                stops=False,
+                watch=_fitting.EpochWatch(*watched, "pretraining epoch"),
+            ).loss_curve
         history = _fitting.train(
             self,
             objective,
@@ -423,11 +431,12 @@ class MultiTaskSAEClassifier(
             state,
             data,
             max_iter=max_iter,
-            stops=max_iter is None,
+            stops=not streamed,
             validation=held_out,
-            watch=_fitting.EpochWatch(self, context, X, y, attributes),
+            watch=_fitting.EpochWatch(*watched),
         )
-        _fitting.publish(self, attributes(params), state, data, history, goes_on)
+        fitted = attributes(params) | {"pretrain_loss_curve_": pretrain_curve}
+        _fitting.publish(self, fitted, state, data, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
@@ -438,9 +447,9 @@ class MultiTaskSAEClassifier(
         state["balancer"] = balancer.init(labels.n_tasks, _class_priors(data, labels))
         return params, state
 
-    def _objectives(self, data, labels, loss, sparsifier, balancer):
+    def _objectives(self, scale, labels, loss, sparsifier, balancer):
         """What pretraining minimizes, and what joint training minimizes."""
-        unit = _fitting.baseline(data.batch.X, data.weight, loss)
+        unit = float(scale["unit"]) or 1.0
         reconstruction = _fitting.reconstruction(loss)
         alone = Objective(
             sparsifier, reconstruction, 1 / unit, terms=_fitting.decay_terms(self, loss)
@@ -448,7 +457,7 @@ class MultiTaskSAEClassifier(
         joint = Objective(
             sparsifier,
             reconstruction,
-            self.reconstruction_weight / unit,
+            float(self.reconstruction_weight) / unit,
             tasks=Tasks(labels.offsets, balancer),
             terms=_fitting.decay_terms(self, loss, extra=("W_head",)),
         )
@@ -463,10 +472,9 @@ class MultiTaskSAEClassifier(
             self._labels.classes if goes_on and classes is None else classes,
         )
         if goes_on:
-            if labels.one_d != self._labels.one_d or not all(
-                np.array_equal(a, b)
-                for a, b in zip(labels.classes, self._labels.classes, strict=True)
-            ):
+            pairs = zip(labels.classes, self._labels.classes, strict=False)
+            same = labels.one_d == self._labels.one_d and labels.n_tasks == self._labels.n_tasks
+            if not same or not all(np.array_equal(a, b) for a, b in pairs):
                 raise ValueError(
                     "The tasks and classes must be those of the first fit; got "
                     f"{[c.tolist() for c in labels.classes]}, not "
@@ -489,35 +497,29 @@ class MultiTaskSAEClassifier(
                 )
         return labels, codes
 
-    def _data(self, X, codes, sample_weight, validation, labels, loss, streamed):
-        """Training and validation rows. Rows of weight zero are left out here, once."""
+    def _weighed(self, X, codes, sample_weight, labels, streamed):
+        """The rows with the weights of rows and labels."""
         weight, of_labels = _validation.check_weight(sample_weight, X, labels.n_tasks)
         label_weight = (weight[:, None] if of_labels is None else of_labels) * (codes >= 0)
         label_weight = label_weight * class_weights(self.class_weight, labels, codes, label_weight)
-        if not label_weight.any() and not streamed:
+        if not streamed and not label_weight.any():  # a chunk of partial_fit may bring no label
             raise ValueError(
                 "y must hold at least one label that counts; with these sample weights and class "
                 "weights all labels have weight zero."
             )
+        return _fitting.Table(X, weight, codes, label_weight)
+
+    def _validation_table(self, validation, labels, loss):
+        """The rows given to validate on, each label of weight one; None without any."""
         X_val, y_val = validation
-        held = weight > 0
-        held_out = None
-        if X_val is not None:
-            X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
-            codes_val = labels.encode(y_val, name="y_val")
-            check_consistent_length(X_val, codes_val)
-            if not (codes_val >= 0).any():
-                raise ValueError("y_val must hold at least one label; got only missing values.")
-            held_out = _labelled_data(
-                X_val, codes_val, np.ones(X_val.shape[0]), (codes_val >= 0).astype(float)
-            )
-        elif self.early_stopping:
-            out = _validation.held_out(held, self.validation_fraction, self.random_state, codes)
-            held_out = _labelled_data(X[out], codes[out], weight[out], label_weight[out])
-            held &= ~out
-        if not held.all():
-            X, codes, weight, label_weight = (a[held] for a in (X, codes, weight, label_weight))
-        return _labelled_data(X, codes, weight, label_weight), held_out
+        if X_val is None:
+            return None
+        X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
+        codes = labels.encode(y_val, name="y_val")
+        check_consistent_length(X_val, codes)
+        if not (codes >= 0).any():
+            raise ValueError("y_val must hold at least one label; got only missing values.")
+        return _fitting.Table(X_val, np.ones(X_val.shape[0]), codes, (codes >= 0).astype(float))
 
     def _attributes(self, params, labels, objective):
         """All that depends on the parameters, as attributes by name."""
@@ -536,7 +538,7 @@ class MultiTaskSAEClassifier(
 
     # --- after the fit ----------------------------------------------------------------------
 
-    def predict(self, X: Rows) -> np.ndarray:
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Most probable class of each task.
 
         Parameters
@@ -554,7 +556,7 @@ class MultiTaskSAEClassifier(
         labels = self._labels
         return labels.decode(_argmax_by_task(scores, labels.offsets))
 
-    def predict_proba(self, X: Rows) -> np.ndarray | list[np.ndarray]:
+    def predict_proba(self, X: MatrixLike) -> np.ndarray | list[np.ndarray]:
         """Probability of each class of each task.
 
         Parameters
@@ -572,7 +574,7 @@ class MultiTaskSAEClassifier(
         softmax_by_task(scores, self._labels.offsets)
         return self._by_task(scores)
 
-    def predict_log_proba(self, X: Rows) -> np.ndarray | list[np.ndarray]:
+    def predict_log_proba(self, X: MatrixLike) -> np.ndarray | list[np.ndarray]:
         """Logarithm of the probability of each class of each task.
 
         Parameters
@@ -592,7 +594,7 @@ class MultiTaskSAEClassifier(
         return self._by_task(scores)
 
     @available_if(_one_d)
-    def decision_function(self, X: Rows) -> np.ndarray:
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Scores of the classes before the softmax; for one-dimensional y only.
 
         Parameters
@@ -608,7 +610,7 @@ class MultiTaskSAEClassifier(
         scores = self._scores(self._check_rows(X))
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
-    def transform(self, X: Rows) -> Any:
+    def transform(self, X: MatrixLike) -> Any:
         """Shared sparse code of X.
 
         Parameters
@@ -623,7 +625,7 @@ class MultiTaskSAEClassifier(
         """
         return _fitting.codes(self, self._check_rows(X))
 
-    def score(self, X: Rows, y: Labels, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: MatrixLike, y: Labels, sample_weight: ArrayLike | None = None) -> float:
         """Mean over tasks of the accuracy on labelled entries.
 
         Parameters
@@ -678,15 +680,6 @@ class MultiTaskSAEClassifier(
         tags.classifier_tags.multi_label = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _labelled_data(X, codes, weight, label_weight):
-    """Rows and labels with weights of mean one, in X's dtype."""
-    label_weight = _validation.mean_one(label_weight).astype(X.dtype)
-    return Data(
-        Batch(X, np.ascontiguousarray(codes), label_weight),
-        _validation.mean_one(weight).astype(X.dtype),
-    )
 
 
 def _class_priors(data, labels):

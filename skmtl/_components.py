@@ -1,5 +1,6 @@
 """From what a user wrote (a name or an instance) to the component that a fit uses."""
 
+import numpy as np
 from sklearn.base import clone
 
 
@@ -22,4 +23,7 @@ def resolve(value, table):
     component = table[value]() if isinstance(value, str) else clone(value, safe=False)
     if hasattr(component, "validate"):
         component.validate()
+    if hasattr(component, "set_params"):  # a NumPy float64 would turn float32 arrays into float64
+        constants = component.get_params(deep=False).items()
+        component.set_params(**{k: v.item() for k, v in constants if isinstance(v, np.generic)})
     return component

@@ -5,6 +5,7 @@ An estimator validates, calls ``start`` (or ``resume``), ``train`` once or twice
 
 from copy import deepcopy
 from numbers import Integral, Real
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,15 +15,17 @@ from skmtl import _linalg
 from skmtl._autoencoder import init_params
 from skmtl._components import resolve
 from skmtl._constraints import UnitAtoms
-from skmtl._objectives import Additive, MixtureLikelihood, WeightDecay
+from skmtl._objectives import Additive, Batch, MixtureLikelihood, WeightDecay
 from skmtl._schedules import SCHEDULES
 from skmtl._sklearn import HasMethods, Interval, StrOptions
 from skmtl._threads import map_row_blocks
-from skmtl._training import Settings, Watch, minimize
-from skmtl.losses import LOSSES, Mixture
+from skmtl._training import Data, Settings, Watch, freeze, minimize
+from skmtl._validation import held_out
+from skmtl.losses import LOSSES
 from skmtl.optimizers import OPTIMIZERS
 from skmtl.sparsifiers import SPARSIFIERS, Relu, Softmax
 
+LOSS_METHODS = ["check_X", "initial_bias", "baseline", "link", "per_row", "value_and_grad"]
 COMMON_CONSTRAINTS: dict = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
     "sparsifier": [
@@ -30,7 +33,7 @@ COMMON_CONSTRAINTS: dict = {
         HasMethods(["init", "forward", "backward", "term", "freeze"]),
         None,
     ],
-    "loss": [StrOptions(set(LOSSES)), HasMethods(["initial_bias", "baseline", "check_X"])],
+    "loss": [StrOptions(set(LOSSES)), HasMethods(LOSS_METHODS)],
     "optimizer": [StrOptions(set(OPTIMIZERS)), HasMethods(["init", "step"])],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
     "schedule": [StrOptions(set(SCHEDULES))],
@@ -53,27 +56,93 @@ COMMON_CONSTRAINTS: dict = {
 
 def components(estimator):
     """Loss and sparsifier of an estimator, resolved and checked against each other."""
-    loss = resolve(estimator.loss, LOSSES)
-    chosen = estimator.sparsifier
-    if isinstance(loss, Mixture):
-        if not (isinstance(chosen, str) and chosen in ("auto", "softmax")) and not isinstance(
-            chosen, Softmax
-        ):
-            raise ValueError(
-                "sparsifier must be 'auto' or 'softmax' with loss='mixture', whose code is the "
-                f"mixing weights; got {chosen!r}."
-            )
-        return loss, Softmax()
-    if chosen is None:
-        return loss, Relu()
+    loss, chosen = resolve(estimator.loss, LOSSES), estimator.sparsifier
+    is_mixture = getattr(loss, "is_mixture", False)
     if isinstance(chosen, str) and chosen == "auto":
-        chosen = "topk"
-    return loss, resolve(chosen, SPARSIFIERS)
+        chosen = "softmax" if is_mixture else "topk"
+    sparsifier = Relu() if chosen is None else resolve(chosen, SPARSIFIERS)
+    if is_mixture and not isinstance(sparsifier, Softmax):
+        raise ValueError(
+            "sparsifier must be 'auto' or 'softmax' with loss='mixture', whose code is the mixing "
+            f"weights; got {chosen!r}."
+        )
+    return loss, sparsifier
 
 
 def reconstruction(loss):
     """The part of the objective that a loss belongs to."""
-    return MixtureLikelihood(loss) if isinstance(loss, Mixture) else Additive(loss)
+    return (MixtureLikelihood if getattr(loss, "is_mixture", False) else Additive)(loss)
+
+
+# --- data -----------------------------------------------------------------------------------
+
+
+class Table(NamedTuple):
+    """Checked rows with their weights; labels and their weights where there are tasks."""
+
+    X: Any
+    weight: np.ndarray
+    codes: np.ndarray | None = None
+    label_weight: np.ndarray | None = None
+
+    def take(self, rows):
+        return Table._make(None if part is None else part[rows] for part in self)
+
+
+def training_data(estimator, table, validation, loss, kept=None):
+    """Rows to train on, rows to validate on or None, and the scale of their weights and losses.
+
+    Rows of weight zero are left out here, once. ``kept`` is the scale of earlier calls of
+    ``partial_fit``.
+    """
+    held = table.weight > 0
+    if validation is None and estimator.early_stopping:
+        out = held_out(held, estimator.validation_fraction, estimator.random_state, table.codes)
+        validation, held = table.take(out), held & ~out
+    if not held.all():
+        table = table.take(held)
+    scale = scale_of(table, loss, kept)
+    if validation is not None:
+        validation = scaled(validation, scale_of(validation))
+    return scaled(table, scale), validation, scale
+
+
+def scale_of(table, loss=None, kept=None):
+    """Mean row weight, mean label weight of each task, and the loss of the best constant.
+
+    Zero where these rows do not tell. What an earlier call told stays: chunks of a stream are
+    measured alike.
+    """
+    scale = {"weight": _mean(table.weight)}
+    if table.codes is not None:
+        scale["label_weight"] = _mean(table.label_weight)
+    if loss is not None:
+        moments = _linalg.weighted_moments(table.X, table.weight)
+        scale["unit"] = np.asarray(loss.baseline(*moments))
+    for name, value in (kept or {}).items():
+        scale[name] = np.where(value > 0, value, scale[name])
+    return scale
+
+
+def _mean(weight):
+    largest = weight.max(axis=0, initial=0)  # divided out: no sum overflows
+    return (weight / np.where(largest > 0, largest, 1)).mean(axis=0) * largest
+
+
+def scaled(table, scale):
+    """Rows and labels with weights of mean one, in X's dtype."""
+    dtype, label_weight = table.X.dtype, None
+    if table.codes is not None:
+        label_weight = (table.label_weight / _or_one(scale["label_weight"])).astype(dtype)
+    batch = Batch(table.X, table.codes, label_weight)
+    return Data(batch, (table.weight / _or_one(scale["weight"])).astype(dtype))
+
+
+def _or_one(value):
+    return np.where(value > 0, value, 1)
+
+
+# --- start, resume, train -------------------------------------------------------------------
 
 
 def start(estimator, X, weight, loss, sparsifier):
@@ -82,7 +151,7 @@ def start(estimator, X, weight, loss, sparsifier):
     mean, _ = _linalg.weighted_moments(X, weight)
     b_dec = loss.initial_bias(mean) if estimator.bias_init == "mean" else np.zeros(len(mean))
     params = init_params(estimator.n_components, X.shape[1], X.dtype, b_dec, rng)
-    if isinstance(loss, Mixture):
+    if getattr(loss, "is_mixture", False):
         loss.init(params, X, weight, rng)
     params.update(sparsifier.init(estimator.n_components, X.dtype, rng))
     return params, {"rng": rng}
@@ -91,33 +160,31 @@ def start(estimator, X, weight, loss, sparsifier):
 def resume(estimator, objective):
     """Copies of a fitted estimator's ``params`` and ``state``, to train on.
 
-    What the arrays depend on must not have changed: the number of latents and the kinds of the
-    components. Their constants may, and so may the rate.
+    What the arrays depend on must not have changed: the number of latents, and the kind of each
+    component. Their constants may have changed, and so may the rate.
     """
-    before, optimizer = estimator._objective, resolve(estimator.optimizer, OPTIMIZERS)
-    loss = objective.reconstruction.loss
-    constants = {"loss": loss.get_params()} if isinstance(loss, Mixture) else {}
-    for name, now, then in [
-        ("n_components", estimator.n_components, len(estimator._params["W_dec"])),
-        ("sparsifier", type(objective.sparsifier), type(before.sparsifier)),
-        ("loss", type(loss), type(before.reconstruction.loss)),
-        ("optimizer", type(optimizer).__name__, estimator._state["optimizer"]["kind"]),
-        ("balancer", *(type(getattr(o.tasks, "balancer", None)) for o in (objective, before))),
-        *(("loss", new, before.reconstruction.loss.get_params()) for new in constants.values()),
-    ]:
-        if now != then:
-            now, then = (getattr(value, "__name__", value) for value in (now, then))
+    now, then = (_structure(estimator, o) for o in (objective, estimator._objective))
+    now["n_components"] = estimator.n_components
+    now["optimizer"] = type(resolve(estimator.optimizer, OPTIMIZERS)).__name__
+    for name in now:
+        if now[name] != then[name]:
             raise ValueError(
                 f"{name} must stay as it was while a fit goes on (warm_start, partial_fit): "
-                f"{then}; got {now}. Set it back, or fit a new estimator."
+                f"{then[name]}; got {now[name]}. Set it back, or fit a new estimator."
             )
     return deepcopy(estimator._params), deepcopy(estimator._state)
 
 
-def baseline(X, weight, loss):
-    """The loss's unit on these rows; 1 where a constant is already perfect."""
-    value = loss.baseline(*_linalg.weighted_moments(X, weight))
-    return value if value > 0 else 1.0
+def _structure(estimator, objective):
+    """What the shapes and meanings of the fitted arrays depend on, by parameter."""
+    loss = objective.reconstruction.loss
+    return {
+        "n_components": len(estimator._params["W_dec"]),
+        "sparsifier": type(objective.sparsifier).__name__,
+        "loss": repr(loss) if getattr(loss, "is_mixture", False) else type(loss).__name__,
+        "optimizer": estimator._state["optimizer"]["kind"],
+        "balancer": type(objective.tasks.balancer).__name__ if objective.tasks else None,
+    }
 
 
 def decay_terms(estimator, loss, extra=()):
@@ -129,7 +196,7 @@ def decay_terms(estimator, loss, extra=()):
 
 
 def _unit_atoms(estimator, loss):
-    return estimator.decoder_norm == "unit" and not isinstance(loss, Mixture)
+    return estimator.decoder_norm == "unit" and not getattr(loss, "is_mixture", False)
 
 
 def train(
@@ -148,7 +215,7 @@ def train(
     loss = objective.reconstruction.loss
     settings = Settings(
         optimizer=optimizer,
-        learning_rate=estimator.learning_rate,
+        learning_rate=float(estimator.learning_rate),
         max_iter=estimator.max_iter if max_iter is None else max_iter,
         batch_size=estimator.batch_size,
         schedule=SCHEDULES[estimator.schedule] if stops else None,
@@ -156,6 +223,7 @@ def train(
         tol=estimator.tol * unit if stops and estimator.tol is not None else None,
         n_iter_no_change=estimator.n_iter_no_change,
         early_stopping=estimator.early_stopping and stops,
+        streamed=not stops,
     )
     return minimize(objective, params, state, data, settings, **more)
 
@@ -170,15 +238,19 @@ class EpochWatch(Watch):
         The root context of the fit.
     X, y : array-like
         Handed to the callbacks.
+    objective : Objective
+        What is trained.
+    data : Data
+        What it is trained on.
     attributes : callable
         From ``params`` to the fitted attributes, for callbacks that look at the model.
     what : str
         Name of the task, "epoch" or "pretraining epoch".
     """
 
-    def __init__(self, estimator, context, X, y, attributes, what="epoch"):
+    def __init__(self, estimator, context, X, y, objective, data, attributes, what="epoch"):
         self.estimator, self.context, self.X, self.y = estimator, context, X, y
-        self.attributes, self.what = attributes, what
+        self.objective, self.data, self.attributes, self.what = objective, data, attributes, what
 
     def begin(self, epoch):
         self._epoch_context = self.context.subcontext(task_name=self.what)
@@ -196,8 +268,13 @@ class EpochWatch(Watch):
             estimator=self.estimator,
             X=self.X,
             y=self.y,
-            reconstruction_attributes=lambda: self.attributes(deepcopy(params)),
+            reconstruction_attributes=lambda: self._as_fitted(deepcopy(params)),
         )
+
+    def _as_fitted(self, params):
+        """Fitted attributes as if the fit ended here; made only if a callback asks."""
+        freeze(self.objective, params, self.data)
+        return self.attributes(params)
 
 
 # --- after the fit --------------------------------------------------------------------------
@@ -220,15 +297,20 @@ def code_attributes(params, objective):
 def codes(estimator, X):
     """Code of each row, dense or CSR as ``sparse_output`` says, row block by row block."""
     objective, params = estimator._objective, estimator._params
-
-    def block_code(block):
-        code = objective.code(params, X[block])
-        return _linalg.to_scipy(code) if estimator.sparse_output else _linalg.to_dense(code)
-
-    blocks = map_row_blocks(block_code, X.shape[0], estimator.n_jobs)
     if estimator.sparse_output:
+        blocks = map_row_blocks(
+            lambda block: _linalg.to_scipy(objective.code(params, X[block])),
+            X.shape[0],
+            estimator.n_jobs,
+        )
         return sp.vstack(blocks, format="csr")
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    out = np.empty((X.shape[0], len(params["W_dec"])), dtype=params["W_dec"].dtype)
+
+    def encode(block):
+        out[block] = _linalg.to_dense(objective.code(params, X[block]))
+
+    map_row_blocks(encode, X.shape[0], estimator.n_jobs)
+    return out
 
 
 def publish(estimator, attributes, state, data, history, goes_on):

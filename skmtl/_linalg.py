@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from skmtl._numba import kernel
 
@@ -252,14 +253,14 @@ def dense_gradient(gradient):
 
 def weighted_moments(X, weight):
     """Weighted mean and variance of each column of X, (d,) float64, without densifying X."""
-    share = weight / weight.sum(dtype=np.float64)
+    weight = np.asarray(weight, dtype=np.float64)
     if sp.issparse(X):
-        mean = np.asarray(X.T @ share, dtype=np.float64)
-        second = np.asarray(X.multiply(X).T @ share, dtype=np.float64)
-        variance, rounding = second - mean**2, 1e-14
+        mean, variance = mean_variance_axis(sp.csr_matrix(X).astype(np.float64), 0, weights=weight)
     else:
+        share = weight / weight.sum()
         blocks = [slice(i, i + 4096) for i in range(0, X.shape[0], 4096)]
         mean = sum(share[b] @ X[b] for b in blocks)
         # Centred before squaring: no cancellation where the data lie far from the origin.
-        variance, rounding = sum(share[b] @ (X[b] - mean) ** 2 for b in blocks), 1e-28
-    return mean, np.where(variance > rounding * mean**2, variance, 0)  # constant is constant
+        variance = sum(share[b] @ (X[b] - mean) ** 2 for b in blocks)
+    # A constant column has no variance, whatever rounding left of it.
+    return mean, np.where(variance > 1e-24 * mean**2, variance, 0)

@@ -89,7 +89,7 @@ class Tasks:
     def value_and_backward(self, params, state, batch, fwd, adj, grads, step):
         losses, d_scores = self.losses(params, batch, fwd.code)
         counts = np.count_nonzero(batch.labels >= 0, axis=0)
-        value, weights = self.balancer.balance(losses, counts, None, state["balancer"], step)
+        value, weights = self.balancer.balance(losses, counts, state["balancer"], step)
         _heads.heads_backward(params, fwd.code, d_scores, weights, self.offsets, adj.code, grads)
         return value
 
@@ -115,7 +115,7 @@ class Objective:
 
     @property
     def shifted(self):
-        return self.reconstruction.loss.shifts_input
+        return getattr(self.reconstruction.loss, "shifts_input", False)
 
     def __call__(self, params, state, batch, step):
         """Value on a batch, and gradients by name; parameters without one are left out."""
@@ -178,7 +178,9 @@ class WeightDecay:
 
     def __call__(self, batch, fwd, adj, params, state, grads, step):
         value = 0.0
-        for name in self.names:
+        for name in (
+            name for name in self.names if name in params
+        ):  # a mixture may have no encoder
             W = params[name]
             _linalg.add_gradient(grads, name, W.dtype.type(self.amount) * W)
             value += 0.5 * self.amount * float(np.vdot(W, W))

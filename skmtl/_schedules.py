@@ -1,4 +1,4 @@
-"""The learning rate over a fit, as a factor of its progress p in [0, 1].
+"""The learning rate over a fit, as a factor of its progress p in (0, 1).
 
 constant       1
 linear_decay   1 until p = 4/5, then linearly to 0

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
+from skmtl._arrays import check_sparse_format, refuse_masked
+from skmtl._sklearn import safe_indexing
 from skmtl._targets import fits_float, integral, is_missing, observed, read_table
 
 
@@ -117,7 +118,7 @@ def unstack_tasks(X: Any, Y: Any, *, missing_label: Any = None) -> list | dict:
         X = np.asarray(X)
     present = observed(table, missing_label)
     tasks = [
-        (_safe_indexing(X, np.flatnonzero(present[:, t])), integral(column, present[:, t]))
+        (safe_indexing(X, np.flatnonzero(present[:, t])), integral(column, present[:, t]))
         for t, column in enumerate(table.columns)
     ]
     return tasks if table.names is None else dict(zip(table.names, tasks, strict=True))
@@ -131,8 +132,9 @@ def _is_numeric(column):
 
 def _concatenate(parts):
     for part in parts:
-        if isinstance(part, np.ma.MaskedArray):
-            raise ValueError("Each X must be a plain array; got a numpy masked array.")
+        refuse_masked(part, "Each X")
+        if sp.issparse(part):
+            check_sparse_format(part, "Each X")
     names = {tuple(part.columns) if hasattr(part, "columns") else None for part in parts}
     if len(names) > 1:
         raise ValueError(

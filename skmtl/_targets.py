@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets
 
+from skmtl._arrays import check_sparse_format, refuse_masked
+
 UNSEEN = -2  # a label that fit did not see: wrong in a score, refused in training
 
 
@@ -38,14 +40,11 @@ def read_table(y, name="y"):
     Table
         Columns are 1-D arrays in the type they came in; object where it is mixed or has gaps.
     """
-    if isinstance(y, np.ma.MaskedArray):
-        raise ValueError(
-            f"{name} must be a plain array; got a numpy masked array, whose mask would be lost. "
-            f"Pass {name}.astype(object).filled(None), or NaN for the masked entries."
-        )
+    refuse_masked(y, name)
     if y is None:
         raise ValueError(f"{name} must be array-like; got None.")
     if sp.issparse(y):
+        check_sparse_format(y, name)
         y = y.toarray()
     if hasattr(y, "columns"):  # a pandas or polars frame
         series = (y.iloc[:, t] if hasattr(y, "iloc") else y[c] for t, c in enumerate(y.columns))
@@ -179,6 +178,8 @@ def _labels_of(column, present, where):
     labels = integral(column, present)
     if labels.dtype.kind == "O" and len(labels):
         kinds = {_kind(value) for value in labels}
+        if kinds == {"integer", "float"}:
+            kinds = {"float"}
         if len(kinds) > 1:
             raise ValueError(
                 f"The labels of a task must be of one type; {where} mixes "
@@ -340,8 +341,7 @@ def _read_mask(task_mask, table):
     shape = (table.n_rows, len(table.columns))
     if task_mask is None:
         return np.ones(shape, dtype=bool)
-    if isinstance(task_mask, np.ma.MaskedArray):
-        raise ValueError("task_mask must be a plain array; got a numpy masked array.")
+    refuse_masked(task_mask, "task_mask")
     mask = np.asarray(task_mask)
     if mask.ndim == 1 and table.one_d:
         mask = mask[:, None]
@@ -355,9 +355,11 @@ def _read_mask(task_mask, table):
 
 def _read_classes(classes, n_tasks, missing_label):
     """Declared classes: one list per task, or one flat list for all tasks."""
-    nested = len(classes) == n_tasks and all(
-        isinstance(c, list | tuple | np.ndarray) for c in classes
-    )
+    nested = all(isinstance(c, list | tuple | np.ndarray) for c in classes)
+    if nested and len(classes) != n_tasks:
+        raise ValueError(
+            f"classes must hold one list for each of the {n_tasks} tasks of y; got {len(classes)}."
+        )
     per_task = classes if nested else [classes] * n_tasks
     out = []
     for declared in per_task:

@@ -30,6 +30,7 @@ class Settings:
     tol: float | None = None  # None: never stop early
     n_iter_no_change: int = 10
     early_stopping: bool = False
+    streamed: bool = False  # partial_fit: there is no whole to have made progress in
 
 
 @dataclass
@@ -79,21 +80,25 @@ class Watch:
 
 
 def minibatches(n_rows, batch_size, rng):
-    """Index sets of the batches of an epoch; all rows in order where they fit in one batch."""
+    """Index sets of the batches of an epoch, of sizes that differ by one at most.
+
+    All rows in order where they fit in one batch. Equal sizes, since a short last batch would give
+    its few rows the weight of a whole one.
+    """
     if n_rows <= batch_size:
-        yield slice(None)
-        return
-    order = rng.permutation(n_rows)
-    for start in range(0, n_rows, batch_size):
-        yield order[start : start + batch_size]
+        return [np.arange(n_rows)]
+    return np.array_split(rng.permutation(n_rows), -(-n_rows // batch_size))
 
 
 def run_epoch(objective, params, state, data, settings, epoch):
     """One pass over the rows; updates ``params`` and ``state``; returns the mean loss."""
-    n_batches = -(-data.n_rows // settings.batch_size)
     total = 0.0
-    for b, index in enumerate(minibatches(data.n_rows, settings.batch_size, state["rng"])):
-        progress = (epoch + (b + 1) / n_batches) / settings.max_iter
+    batches = minibatches(data.n_rows, settings.batch_size, state["rng"])
+    for b, index in enumerate(batches):
+        # At the middle of the step: neither the first nor the last of a schedule is lost.
+        progress = (epoch + (b + 0.5) / len(batches)) / settings.max_iter
+        if settings.streamed:
+            progress = 1.0
         lr = settings.learning_rate
         if settings.schedule is not None:
             lr *= settings.schedule(progress)

@@ -9,12 +9,12 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skmtl import _fitting, _linalg, _validation
-from skmtl._objectives import Batch, Objective
+from skmtl._arrays import check_sparse_format, refuse_masked
+from skmtl._objectives import Objective
 from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
 from skmtl._threads import map_row_blocks
-from skmtl._training import Data
 
-Rows = Any  # array-like, SciPy sparse, pandas or polars
+MatrixLike = Any  # array-like, SciPy sparse, pandas or polars
 
 
 class SparseAutoencoderTransformer(
@@ -185,10 +185,10 @@ class SparseAutoencoderTransformer(
     @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: Rows,
+        X: MatrixLike,
         y: Any = None,
         sample_weight: ArrayLike | None = None,
-        X_val: Rows | None = None,
+        X_val: MatrixLike | None = None,
     ) -> Self:
         """Learn the code of X.
 
@@ -220,10 +220,13 @@ class SparseAutoencoderTransformer(
     @_validation.transactional
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Run one epoch over X, going on from what was learnt so far.
 
         ``k`` calls on the same rows equal ``fit`` with ``max_iter=k`` and a constant schedule.
+        Weights are measured by their mean in the first call: make it a representative chunk.
 
         Parameters
         ----------
@@ -256,18 +259,31 @@ class SparseAutoencoderTransformer(
         loss, sparsifier = _fitting.components(self)
         X = _validation.check_X(self, X, loss, reset=not goes_on)
         weight, _ = _validation.check_weight(sample_weight, X)
-        data, validation = self._data(X, weight, X_val, loss)
+        validation = None
+        if X_val is not None:
+            X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
+            validation = _fitting.Table(X_val, np.ones(X_val.shape[0]))
+        streamed = max_iter is not None
+        data, validation, scale = _fitting.training_data(
+            self,
+            _fitting.Table(X, weight),
+            validation,
+            loss,
+            self._state["scale"] if streamed and goes_on else None,
+        )
         objective = Objective(
-            sparsifier,
-            _fitting.reconstruction(loss),
-            terms=_fitting.decay_terms(self, loss),
+            sparsifier, _fitting.reconstruction(loss), terms=_fitting.decay_terms(self, loss)
         )
         if goes_on:
             params, state = _fitting.resume(self, objective)
         else:
             params, state = _fitting.start(self, data.batch.X, data.weight, loss, sparsifier)
-        epochs = self.max_iter if max_iter is None else max_iter
-        context = self._init_callback_context(max_subtasks=epochs)
+        state["scale"] = scale
+
+        def attributes(params):
+            return _fitting.code_attributes(params, objective)
+
+        context = self._init_callback_context(max_subtasks=max_iter or self.max_iter)
         context.call_on_fit_task_begin(estimator=self, X=X)
         history = _fitting.train(
             self,
@@ -276,38 +292,16 @@ class SparseAutoencoderTransformer(
             state,
             data,
             max_iter=max_iter,
-            stops=max_iter is None,
-            unit=_fitting.baseline(data.batch.X, data.weight, loss),
+            stops=not streamed,
+            unit=float(scale["unit"]) or 1.0,
             validation=validation,
-            watch=_fitting.EpochWatch(
-                self,
-                context,
-                X,
-                None,
-                lambda params: _fitting.code_attributes(params, objective),
-            ),
+            watch=_fitting.EpochWatch(self, context, X, None, objective, data, attributes),
         )
-        attributes = _fitting.code_attributes(params, objective)
-        _fitting.publish(self, attributes, state, data, history, goes_on)
+        _fitting.publish(self, attributes(params), state, data, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X)
         return self
 
-    def _data(self, X, weight, X_val, loss):
-        """Training and validation rows. Rows of weight zero are left out here, once."""
-        validation = None
-        if X_val is not None:
-            X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
-            validation = Data(Batch(X_val), np.ones(X_val.shape[0], dtype=X.dtype))
-        held = weight > 0
-        if self.early_stopping and X_val is None:
-            out = _validation.held_out(held, self.validation_fraction, self.random_state)
-            validation = Data(Batch(X[out]), _validation.mean_one(weight[out]).astype(X.dtype))
-            held &= ~out
-        if not held.all():
-            X, weight = X[held], weight[held]
-        return Data(Batch(X), _validation.mean_one(weight).astype(X.dtype)), validation
-
-    def transform(self, X: Rows) -> Any:
+    def transform(self, X: MatrixLike) -> Any:
         """Sparse code of X.
 
         Parameters
@@ -323,7 +317,7 @@ class SparseAutoencoderTransformer(
         """
         return _fitting.codes(self, self._check_rows(X))
 
-    def inverse_transform(self, X: Rows) -> np.ndarray:
+    def inverse_transform(self, X: MatrixLike) -> np.ndarray:
         """Rows reconstructed from their codes.
 
         Parameters
@@ -338,7 +332,9 @@ class SparseAutoencoderTransformer(
             components under the code.
         """
         check_is_fitted(self)
-        _validation.refuse_masked(X, "X")
+        refuse_masked(X, "X")
+        if sp.issparse(X):
+            check_sparse_format(X, "X")
         code = check_array(X, accept_sparse="csr", dtype=_validation.FLOATS, order="C")
         if code.shape[1] != self.components_.shape[0]:
             raise ValueError(
@@ -354,7 +350,7 @@ class SparseAutoencoderTransformer(
         )
         return np.concatenate(blocks)
 
-    def score_samples(self, X: Rows) -> np.ndarray:
+    def score_samples(self, X: MatrixLike) -> np.ndarray:
         """How well each row is explained: higher is better.
 
         Parameters
@@ -378,7 +374,7 @@ class SparseAutoencoderTransformer(
         )
         return np.concatenate(blocks)
 
-    def score(self, X: Rows, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Share of variance explained for squared error, else the mean log-likelihood.
 
         Parameters
@@ -401,7 +397,7 @@ class SparseAutoencoderTransformer(
         weight, _ = _validation.check_weight(sample_weight, X)
         mean_loss = float(np.average(self._row_losses(X), weights=weight))
         loss = self._objective.reconstruction.loss
-        if not loss.explains_variance:
+        if not getattr(loss, "explains_variance", False):
             return -mean_loss
         variance = loss.baseline(*_linalg.weighted_moments(X, weight))
         if variance == 0:

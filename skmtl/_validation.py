@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_array, check_random_state, validate_data
 
+from skmtl._arrays import check_sparse_format, refuse_masked
 from skmtl._sklearn import check_sample_weight
 from skmtl._stratify import stratified_folds
 
@@ -32,20 +33,11 @@ def transactional(method):
     return wrapper
 
 
-def refuse_masked(array, name):
-    """Masked arrays lose their mask on the way to a kernel; none gets that far."""
-    if isinstance(array, np.ma.MaskedArray):
-        raise ValueError(
-            f"{name} must be a plain array; got a numpy masked array, whose mask would be lost. "
-            f"Choose values for the masked entries and pass {name}.filled(value)."
-        )
-
-
 def check_X(estimator, X, loss, *, reset, name="X"):
     """X as a C-contiguous float32 or float64 array, or a canonical CSR array of such."""
     refuse_masked(X, name)
     if sp.issparse(X):
-        _check_sparse_format(X, name)
+        check_sparse_format(X, name)
     options = {"accept_sparse": "csr", "dtype": FLOATS, "order": "C"}
     if name == "X":
         X = validate_data(estimator, X, reset=reset, **options)
@@ -65,56 +57,36 @@ def check_X(estimator, X, loss, *, reset, name="X"):
     return X
 
 
-def _check_sparse_format(X, name):
-    """Out-of-range indices would read foreign memory; SciPy does not check them by itself."""
-    try:
-        if X.format in ("csr", "csc", "bsr"):
-            X.check_format(full_check=True)
-        elif X.format == "coo":
-            for axis, (index, size) in enumerate(zip(X.coords, X.shape, strict=True)):
-                if len(index) and not (index.min() >= 0 and index.max() < size):
-                    raise ValueError(f"index out of range on axis {axis}")
-    except ValueError as error:
-        raise ValueError(
-            f"{name} must be a valid sparse array; got one whose indices are broken ({error}). "
-            "Rebuild it from its data."
-        ) from error
-
-
-def check_weight(sample_weight, X, n_tasks=None, name="sample_weight"):
+def check_weight(sample_weight, X, n_tasks=None):
     """Row weights (n,) and label weights (n, n_tasks) or None, non-negative and not all zero.
 
     A two-dimensional ``sample_weight`` weighs labels; its rows all train the code with weight 1.
     """
-    refuse_masked(sample_weight, name)
+    refuse_masked(sample_weight, "sample_weight")
     n_rows = X.shape[0]
     if sample_weight is None:
         return np.ones(n_rows), None
-    if n_tasks is not None and np.asarray(sample_weight).ndim == 2:
+    two_d = n_tasks is not None and np.asarray(sample_weight).ndim == 2
+    if two_d:
         weight = np.asarray(sample_weight, dtype=float)
         if weight.shape != (n_rows, n_tasks):
             raise ValueError(
-                f"{name} must have shape ({n_rows},) or ({n_rows}, {n_tasks}); got {weight.shape}."
+                f"sample_weight must have shape ({n_rows},) or ({n_rows}, {n_tasks}); got "
+                f"{weight.shape}."
             )
         if not np.isfinite(weight).all() or (weight < 0).any():
-            raise ValueError(f"{name} must be finite and not negative in every entry.")
-        if not weight.any():
             raise ValueError(
-                f"{name} must not be zero everywhere: the sample weights are all zero."
+                "sample_weight must be finite and not negative in every entry; got values from "
+                f"{weight.min()} to {weight.max()}. Set the weight of what is to be left out to 0."
             )
-        return np.ones(n_rows), weight
-    weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    else:
+        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weight.any():
-        raise ValueError(f"{name} must not be zero everywhere: the sample weights are all zero.")
-    return weight, None
-
-
-def mean_one(weight):
-    """Each column scaled to mean one over the rows; columns of zeros stay."""
-    largest = weight.max(axis=0, initial=0)
-    weight = weight / np.where(largest > 0, largest, 1)  # tiny and huge weights alike
-    mean = weight.mean(axis=0)
-    return weight / np.where(mean > 0, mean, 1)
+        raise ValueError(
+            "sample_weight must not be zero everywhere; got only zeros. Give the rows to learn "
+            "from a weight above zero."
+        )
+    return (np.ones(n_rows), weight) if two_d else (weight, None)
 
 
 def held_out(candidates, fraction, random_state, codes=None):

@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "_linalg": {"_numba"},
     **dict.fromkeys(COMPONENTS, GROUND),
     "_components": set(),
-    "_targets": set(),
+    "_targets": {"_arrays"},
+    "_arrays": set(),
     "_stratify": set(),
     "_schedules": set(),
     "_autoencoder": {"_linalg"},
@@ -31,20 +32,21 @@ MAY_IMPORT = {
     "_constraints": {"_linalg"},
     "_objectives": {"_autoencoder", "_heads", "_linalg"},
     "_training": {"_objectives", "_threads"},
-    "_validation": {"_sklearn", "_stratify"},
+    "_validation": {"_arrays", "_sklearn", "_stratify"},
     "_fitting": GROUND
     | COMPONENTS
-    | {"_autoencoder", "_components", "_constraints", "_objectives", "_schedules", "_training"},
+    | {"_autoencoder", "_components", "_constraints", "_objectives", "_schedules", "_training"}
+    | {"_validation"},
     **{
         name: GROUND
         | LABELS
-        | {"_components", "_fitting", "_heads", "_objectives", "_training", "_validation"}
-        | {"balancers", "losses"}
+        | {"_arrays", "_components", "_fitting", "_heads", "_objectives", "_validation"}
+        | {"balancers"}
         for name in ESTIMATORS
     },
-    "_stacking": LABELS,
-    "metrics": LABELS,
-    "model_selection": LABELS | {"_stratify"},
+    "_stacking": LABELS | {"_arrays", "_sklearn"},
+    "metrics": LABELS | {"_arrays"},
+    "model_selection": LABELS | {"_sklearn", "_stratify"},
     "datasets": {"model_selection"},
     "__init__": {"_version", "_transformer", "_classifier", "_stacking"},
 }
@@ -72,9 +74,7 @@ def test_imports_go_down(path):
             target = parts[1]
             assert target == module or target in MAY_IMPORT[module], f"{module} -> {target}"
         elif any(part.startswith("_") and not part.startswith("__") for part in parts):
-            allowed = parts[0] == "sklearn" and (
-                module == "_sklearn" or name == "sklearn.utils._safe_indexing"
-            )
+            allowed = parts[0] == "sklearn" and module == "_sklearn"
             assert allowed, f"{path.name} imports the private {name}"
 
 

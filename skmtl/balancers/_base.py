@@ -9,9 +9,6 @@ class Balancer(Component):
     The weights reach the parameters that tasks share; each head takes its own gradient.
     """
 
-    #: Whether ``balance`` reads the Gramian of the task gradients.
-    needs_gramian = False
-
     def init(self, n_tasks, priors):
         """State of the balancer: arrays by name.
 
@@ -19,12 +16,9 @@ class Balancer(Component):
         """
         return {}
 
-    def balance(self, losses, counts, gramian, state, step):
+    def balance(self, losses, counts, state, step):
         """Return the objective's value and the weight of each task, (n_tasks,).
 
         ``losses`` (n_tasks,), ``counts`` (n_tasks,) the labels of each task in the batch.
         """
         raise NotImplementedError
-
-    def observe(self, losses, state):
-        """See the epoch's mean losses, (n_tasks,); called at the end of each epoch."""

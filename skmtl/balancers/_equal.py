@@ -26,6 +26,6 @@ class Equal(Balancer):
     def init(self, n_tasks, priors):
         return {"labelled": np.array([p is not None for p in priors])}
 
-    def balance(self, losses, counts, gramian, state, step):
+    def balance(self, losses, counts, state, step):
         weights = state["labelled"] / max(1, state["labelled"].sum())
         return float(weights @ losses), weights

@@ -19,6 +19,8 @@ class Loss(Component):
     ``weight``.
     """
 
+    #: Whether the code holds the weights of a mixture and rows of the decoder its components.
+    is_mixture = False
     #: Whether ``1 - FVU`` is the score; else the mean log-likelihood.
     explains_variance = False
 

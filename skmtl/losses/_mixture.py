@@ -114,6 +114,7 @@ class Mixture(Loss):
     Mixture(amortized=False)
     """
 
+    is_mixture = True
     _parameter_constraints = {
         "distribution": [StrOptions({"gaussian", "bernoulli"})],
         "amortized": [Options(bool, {True, False})],

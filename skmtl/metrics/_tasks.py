@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 from sklearn.utils.multiclass import check_classification_targets
 
+from skmtl._arrays import refuse_masked
 from skmtl._targets import common_labels, integral, is_missing, read_table
 
 
@@ -157,10 +158,12 @@ def _tasks(Y_true, Y_pred, sample_weight, missing_label):
     if shapes[0] != shapes[1]:
         raise ValueError(f"Y_true and Y_pred must have one shape; got {shapes[0]} and {shapes[1]}.")
     weight = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
-    if isinstance(sample_weight, np.ma.MaskedArray):
-        raise ValueError("sample_weight must be a plain array; got a numpy masked array.")
+    refuse_masked(sample_weight, "sample_weight")
     if weight is not None and not (np.isfinite(weight).all() and (weight >= 0).all()):
-        raise ValueError("sample_weight must be finite and not negative in every entry.")
+        raise ValueError(
+            "sample_weight must be finite and not negative in every entry; got values from "
+            f"{weight.min()} to {weight.max()}."
+        )
     if weight is not None and weight.shape not in (shapes[0][:1], shapes[0]):
         raise ValueError(
             f"sample_weight must have shape ({shapes[0][0]},) or {shapes[0]}; got {weight.shape}."

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.model_selection import BaseCrossValidator
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_random_state
 
+from skmtl._sklearn import safe_indexing
 from skmtl._stratify import stratified_folds
 from skmtl._targets import TaskLabels
 
@@ -194,7 +194,7 @@ def multitask_train_test_split(
     rng = _generator(random_state)
     fold = stratified_folds(codes, [n_rows - n_test, n_test], rng)
     parts = [rng.permutation(np.flatnonzero(fold == f)) for f in (0, 1)]
-    return [_safe_indexing(a, part) for a in everything for part in parts]
+    return [safe_indexing(a, part) for a in everything for part in parts]
 
 
 def _codes(y, missing_label):

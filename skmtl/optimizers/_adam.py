@@ -93,7 +93,8 @@ class AdamW(Adam):
     Parameters
     ----------
     decay : float, default=0.01
-        Each step first multiplies the weight matrices by ``1 - lr * decay``; biases stay.
+        Each step first multiplies the weight matrices by ``1 - lr * decay``; biases stay, and
+        with sparse codes the rows of latents that did not fire in the batch.
     beta_1, beta_2, epsilon : float
         As in `Adam`.
 
