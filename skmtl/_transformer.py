@@ -112,7 +112,7 @@ class SparseAutoencoderTransformer(
     -----
     Time per epoch grows linearly with rows and features and, for the encoder's product, with
     latents; with ``TopK`` at k below an eighth of the latents the decoder costs k a row. Memory
-    beyond X is about eight times the parameters plus a few batches by ``n_components``.
+    beyond X is about four times the parameters plus a few batches by ``n_components``.
 
     References
     ----------

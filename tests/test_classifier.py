@@ -20,6 +20,7 @@ from sklearn.preprocessing import MinMaxScaler
 from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
 from skmtl.losses import Mixture
 from skmtl.metrics import multitask_accuracy
+from skmtl.optimizers import SGD
 from skmtl.sparsifiers import TopK
 
 NAN = float("nan")
@@ -253,6 +254,74 @@ def test_partial_fit(digits):
         model.partial_fit(X[:2], [[1, 5, 0], [1, 0, 1]])
     with pytest.raises(ValueError, match="must be those of the first fit"):
         model.partial_fit(X, Y, classes=[np.arange(11), [0, 1], [0, 1]])
+
+
+def test_streamed_tasks_all_train_the_code(digits):
+    """A task whose labels come in a later chunk counts from then on; unlabelled chunks pass."""
+    X, Y = digits
+    first, second = Y[:400].copy(), Y[400:800].copy()
+    first[:, [0, 2]], second[:, [1, 2]] = np.nan, np.nan
+    model = clf(reconstruction_weight=0, sparsifier=None, optimizer=SGD(0.0))
+    model.partial_fit(X[:400], first, classes=[np.arange(10), [0, 1], [0, 1]])
+    for chunk, labels, moves in [
+        (X[400:800], second, True),
+        (X[800:], np.full((997, 3), np.nan), False),
+        (X[:400], first, True),
+    ]:
+        before = model.encoder_components_.copy()
+        model.partial_fit(chunk, labels)
+        assert (np.abs(model.encoder_components_ - before).max() > 0) == moves
+
+
+def test_chunks_of_a_stream_are_measured_alike(digits):
+    """The unit of the reconstruction and the meaning of a weight are those of the first call."""
+    X, Y = digits
+    model = clf().partial_fit(X, Y, classes=[np.arange(10), [0, 1], [0, 1]])
+    unit = model._state["scale"]["unit"]
+    model.partial_fit(X[:1], Y[:1])
+    assert model._state["scale"]["unit"] == unit
+    moved = []
+    for weight in (1.0, 1e-3):
+        again = clf(optimizer=SGD(0.0)).partial_fit(X, Y, classes=[np.arange(10), [0, 1], [0, 1]])
+        before = again.encoder_components_.copy()
+        again.partial_fit(X, Y, sample_weight=np.full(len(X), weight))
+        moved.append(np.abs(again.encoder_components_ - before).max())
+    assert moved[1] < 0.01 * moved[0]
+
+
+def test_structure_must_stay_while_a_fit_goes_on(digits):
+    X, Y = digits
+    for name, value in [
+        ("n_components", 30),
+        ("sparsifier", "kl"),
+        ("loss", "log_loss"),
+        ("optimizer", "sgd"),
+    ]:
+        model = clf(warm_start=True).fit(X, Y).set_params(**{name: value})
+        with pytest.raises(ValueError, match=f"{name} must stay as it was"):
+            model.fit(X, Y)
+        with pytest.raises(ValueError, match=f"{name} must stay as it was"):
+            model.partial_fit(X, Y)
+    clf(warm_start=True).fit(X, Y).set_params(sparsifier=TopK(k=3)).fit(X, Y)  # constants may
+    with pytest.raises(ValueError, match="classes must hold one list for each of the 2 tasks"):
+        clf().partial_fit(X, Y[:, :2], classes=[[0, 1]] * 3)
+
+
+def test_early_stopping_with_few_labels_holds_some_out(digits):
+    X, Y = digits
+    y = np.full(len(X), np.nan)
+    for c in range(10):
+        y[np.flatnonzero(Y[:, 0] == c)[:3]] = c
+    model = clf(early_stopping=True, max_iter=10).fit(X, y)
+    assert min(model.validation_loss_curve_) > 0
+    with pytest.raises(ValueError, match="early_stopping needs at least 2 labelled rows"):
+        clf(early_stopping=True).fit(X, np.where(np.arange(len(X)) == 3, 1.0, np.nan))
+
+
+def test_log_probabilities_do_not_underflow(digits):
+    X, Y = digits
+    for log_p in clf(max_iter=30).fit(X, Y).predict_log_proba(X * 1e4):
+        assert np.isfinite(log_p).all()
 
 
 def test_warm_start_refuses_other_classes(digits):

@@ -20,6 +20,12 @@ def broken(format, index):
     return A
 
 
+def broken_labels(index):
+    indicator = sp.csr_array(np.eye(12, 2))
+    indicator.indices[0] = index
+    return indicator
+
+
 def with_value(value):
     bad = X.copy()
     bad[2, 1] = value
@@ -82,6 +88,18 @@ def test_wrong_number_of_features(cls):
     if cls is SparseAutoencoderTransformer:
         with pytest.raises(ValueError, match="X must have 6 columns, one per latent"):
             fitted.inverse_transform(X)
+        with pytest.raises(ValueError, match="X_val has 3 features"):
+            fitted.fit(X, X_val=X[:, :3])
+
+
+def test_codes_pass_the_gate_too():
+    fitted = make(SparseAutoencoderTransformer).fit(X)
+    code = sp.csr_array(fitted.transform(X))
+    code.indices[0] = 10**9
+    with pytest.raises(ValueError, match="X must be a valid sparse array"):
+        fitted.inverse_transform(code)
+    with pytest.raises(ValueError, match="X must be a plain array; got a numpy masked"):
+        fitted.inverse_transform(np.ma.masked_array(fitted.transform(X)))
 
 
 BAD_WEIGHTS = [
@@ -90,6 +108,7 @@ BAD_WEIGHTS = [
     (np.full(12, np.nan), "sample_weight contains NaN"),
     (np.full(12, np.inf), "sample_weight contains infinity"),
     (np.ones(5), "sample_weight.shape == "),
+    (np.ma.array(np.ones(12), mask=np.arange(12) < 3), "sample_weight must be a plain array"),
 ]
 BAD_LABEL_WEIGHTS = [
     (np.zeros((12, 2)), "sample_weight must not be zero everywhere"),
@@ -123,6 +142,8 @@ def test_bad_label_weights(weight, message):
         (Y[:5], "inconsistent numbers of samples"),
         (None, "requires y to be passed, but the target y is None"),
         (X, "Unknown label type: continuous"),
+        (broken_labels(99), "y must be a valid sparse array"),
+        (broken_labels(10**9), "y must be a valid sparse array"),
         ([["a", 1]] * 11 + [[2, 1]], "task 0 of y mixes integer and string"),
     ],
 )
@@ -137,6 +158,8 @@ def test_bad_y(y, message):
         ({"X_val": X}, "X_val and y_val must be given together"),
         ({"X_val": X, "y_val": Y + 9}, "The labels of task 0 of y_val must be among the classes"),
         ({"X_val": X, "y_val": Y[:3]}, "inconsistent numbers of samples"),
+        ({"X_val": X, "y_val": np.full((12, 2), np.nan)}, "y_val must hold at least one label"),
+        ({"task_mask": np.ma.array(np.ones((12, 2), bool))}, "task_mask must be a plain array"),
         ({"task_mask": np.ones(12)}, "task_mask must be boolean of y's shape"),
         ({"task_mask": np.zeros((12, 2), bool)}, "task_mask leaves out"),
     ],

@@ -7,15 +7,12 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
-from skmtl.sparsifiers import L1, Softmax
+from skmtl.sparsifiers import SPARSIFIERS
 
 CODES = [
-    {},
-    {"n_components": 256},  # codes of 16 in 256 are sparse
+    *({"sparsifier": name} for name in SPARSIFIERS),
     {"sparsifier": None},
-    {"sparsifier": L1(0.01)},
-    {"sparsifier": "kl"},
-    {"sparsifier": Softmax()},
+    {"n_components": 256},  # codes of 16 in 256 are sparse
     {"loss": "mixture"},
 ]
 ESTIMATORS = [

@@ -12,6 +12,10 @@ Y1, Y2, Y3 = np.array([3, 5, 3]), np.array([True, False]), np.array([0.0, 1.0, 1
 NAMES = np.array(["a", "b"])
 
 
+def frame(columns):
+    return pd.DataFrame(X1, columns=list(columns))
+
+
 def test_numbers_stack_with_nan():
     X, Y = stack_tasks([(X1, Y1), (X2, Y2), (X3, Y3)])
     assert_array_equal(X, np.concatenate([X1, X2, X3]))
@@ -52,6 +56,12 @@ def test_gaps_inside_a_task():
     assert unstack_tasks(X, Y)[0][1].tolist() == [1, 2]
 
 
+def test_big_integers_survive():
+    big = [2**60, 2**60 + 1, 2**60]
+    X, Y = stack_tasks([(X1, big), (X2, [0, 1])])
+    assert unstack_tasks(X, Y)[0][1].tolist() == big
+
+
 def test_unstacking_overlapping_labels():
     tasks = unstack_tasks([[0.0], [1.0], [2.0]], [[1, -1], [2, 0], [-1, 1]], missing_label=-1)
     assert [X.ravel().tolist() for X, _ in tasks] == [[0, 1], [1, 2]]
@@ -64,6 +74,11 @@ def test_unstacking_overlapping_labels():
         ([(X1, Y2)], "inconsistent numbers of samples"),
         ([(X1, Y1), (np.ones((2, 3)), Y2)], "same number of features"),
         ([(X1, np.ones((3, 2)))], "must be one-dimensional"),
+        ([(X1, Y1, 3)], "must be a pair"),
+        ({"a": X1}, "must be a pair"),
+        ([(np.ma.array(X1), Y1)], "Each X must be a plain array"),
+        ([(frame("ab"), Y1), (frame("ac"), Y1)], "same columns in the same order"),
+        ([(frame("ab"), Y1), (X1, Y1)], "same columns in the same order"),
     ],
 )
 def test_bad_tasks(tasks, message):

@@ -3,13 +3,16 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 from skmtl import SparseAutoencoderTransformer, _threads
+from skmtl._validation import held_out
 from skmtl.losses import Mixture
 from skmtl.metrics import l0
-from skmtl.sparsifiers import L1, Softmax, Sparsifier, TopK
+from skmtl.sparsifiers import L1, SPARSIFIERS, Softmax, Sparsifier, TopK
 
 
 def sae(n_components=24, **params):
@@ -18,10 +21,9 @@ def sae(n_components=24, **params):
 
 
 CODES = [
-    {},
+    *({"sparsifier": name} for name in SPARSIFIERS),
     {"n_components": 200},
     {"sparsifier": None},
-    {"sparsifier": "l1"},
     {"sparsifier": "kl", "loss": "log_loss"},
     {"loss": "mixture"},
     {"loss": Mixture(distribution="bernoulli")},
@@ -209,9 +211,49 @@ def test_options_matter(digits):
 
 
 def test_zero_variance_and_tiny_data():
-    for X in (np.ones((5, 3)), np.ones((1, 3)), np.array([[1e-20, 2e-20]] * 3)):
-        model = sae(4).fit(X)
-        assert np.isfinite(model.transform(X)).all() and np.isfinite(model.score(X))
+    constants = [np.full((n, 4), 0.1) for n in (7, 100, 1000)]
+    for X in (*constants, np.ones((1, 3)), np.array([[1e-20, 2e-20]] * 3)):
+        for make in (np.asarray, sp.csr_array):
+            model = sae(4).fit(make(X))
+            assert np.isfinite(model.transform(make(X))).all()
+            assert model.score(make(X)) in (0, 1)
+            assert max(model.loss_curve_) < 10
+
+
+def test_scaled_data_pass_although_rounding_leaves_the_interval():
+    scaled = MinMaxScaler().fit_transform(load_breast_cancer().data)
+    assert scaled.max() > 1
+    for loss in ("log_loss", Mixture("bernoulli")):
+        sae(loss=loss).fit(scaled.astype(np.float32)).score(scaled)
+        with pytest.raises(ValueError, match="must lie in"):
+            sae(loss=loss).fit(scaled + 1e-3)
+
+
+def test_weights_of_the_held_out_rows_count(digits):
+    X, _ = digits
+    weight = np.where(np.arange(len(X)) % 2, 100.0, 0.01)
+    model = sae(early_stopping=True).fit(X, sample_weight=weight)
+    out = held_out(weight > 0, 0.1, 0)
+    expected = np.average(-model.score_samples(X[out]), weights=weight[out])
+    assert_allclose(min(model.validation_loss_curve_), expected)
+
+
+def test_firing_rate_is_weighted(digits):
+    X, _ = digits
+    weight = np.arange(len(X), dtype=float)
+    model = sae().fit(X, sample_weight=weight)
+    active = model.transform(X) != 0
+    assert_allclose(model.firing_rate_, np.average(active, axis=0, weights=weight))
+
+
+def test_constants_of_numpy_type_do_not_widen_float32(digits):
+    X = digits[0].astype(np.float32)
+    model = sae(sparsifier=L1(np.float64(0.1)), learning_rate=np.float64(1e-3)).fit(X)
+    assert all(array.dtype == np.float32 for array in model._params.values())
+
+
+def test_weight_decay_of_a_mixture_without_encoder(digits):
+    sae(loss=Mixture(amortized=False), weight_decay=0.1).fit(digits[0])
 
 
 def test_blocks_run_in_threads_and_keep_order():

@@ -3,8 +3,10 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from numpy.testing import assert_allclose
 from sklearn.metrics import accuracy_score, f1_score, r2_score, recall_score
+from sklearn.model_selection import cross_validate
 
 from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
 from skmtl.metrics import (
@@ -19,6 +21,7 @@ from skmtl.metrics import (
     multitask_recall,
     relative_gain,
 )
+from skmtl.model_selection import MultiTaskKFold
 
 METRICS = [
     (multitask_accuracy, accuracy_score, {}),
@@ -93,6 +96,9 @@ def test_report():
             lambda: multitask_accuracy([1], [1], sample_weight=[1, 2]),
             "sample_weight must have shape",
         ),
+        (lambda: multitask_accuracy([1, 0], [1, 0], sample_weight=[1, -1]), "finite and not nega"),
+        (lambda: multitask_accuracy([1, 0], [1, 0], sample_weight=[1, np.nan]), "finite and not"),
+        (lambda: multitask_accuracy([0.5, 1.2], [0, 1]), "continuous"),
         (lambda: multitask_classification_report([1], [1], task_names=["a", "b"]), "task_names"),
         (lambda: relative_gain([1], [0]), "baseline must not be zero"),
         (lambda: relative_gain([1], [1, 2]), "must have one shape"),
@@ -120,6 +126,23 @@ def test_scorer(digits):
     assert_allclose(get_multitask_scorer("accuracy")(clf, X, Y), clf.score(X, Y))
 
 
+def test_scorer_takes_part_in_metadata_routing(digits, rng):
+    X, Y = digits
+    weight = np.where(rng.random(len(X)) < 0.5, 1e-6, 1.0)
+    clf = MultiTaskSAEClassifier(8, max_iter=2, tol=None, random_state=0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf.set_fit_request(sample_weight=False)
+        scorer = get_multitask_scorer("accuracy").set_score_request(sample_weight=True)
+        routed = cross_validate(
+            clf, X, Y, cv=MultiTaskKFold(2), scoring=scorer, params={"sample_weight": weight}
+        )["test_score"]
+    expected = [
+        scorer(clf.fit(X[train], Y[train]), X[test], Y[test], sample_weight=weight[test])
+        for train, test in MultiTaskKFold(2).split(X, Y)
+    ]
+    assert_allclose(routed, expected)
+
+
 def test_code_metrics(rng):
     import scipy.sparse as sp
 
@@ -145,3 +168,5 @@ def test_explained_variance(digits, rng):
     assert_allclose(explained_variance(X[:, varies], back[:, varies]), expected)
     assert explained_variance([[1.0], [1.0]], [[1.0], [1.0]]) == 1
     assert explained_variance([[1.0], [1.0]], [[1.0], [2.0]]) == 0
+    constant = np.full((10, 4), 0.1)  # whose mean is not exactly 0.1
+    assert explained_variance(constant, constant + 1e-3) == 0

@@ -40,6 +40,15 @@ def test_adam_equals_the_paper(decay, rng):
     assert_allclose(params["w"], expected, rtol=1e-12)
 
 
+def test_adamw_leaves_biases_alone():
+    optimizer = AdamW(decay=0.5)
+    params = {"W": np.ones((2, 2)), "b": np.ones(2)}
+    state = optimizer.init(params)
+    optimizer.step(params, {"W": np.zeros((2, 2)), "b": np.zeros(2)}, state, 0.1)
+    assert_allclose(params["W"], 0.95)
+    assert_allclose(params["b"], 1)
+
+
 def test_sgd_equals_its_recurrence():
     params = {"w": np.array([1.0])}
     optimizer, state = SGD(momentum=0.5), None

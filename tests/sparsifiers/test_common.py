@@ -1,6 +1,7 @@
 """What holds for every sparsifier."""
 
 import pickle
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -27,6 +28,9 @@ def test_instances_cover_the_tables():
         (BALANCERS, instances.BALANCERS),
     ]:
         assert set(table.values()) <= {type(instance) for instance in listed}
+        for cls in table.values():  # public, and so documented and validated
+            package = import_module(cls.__module__.rpartition(".")[0])
+            assert cls.__name__ in package.__all__
 
 
 def forward(sparsifier, pre, train=False):
