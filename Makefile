@@ -13,11 +13,14 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	SCIPY_ARRAY_API=1 MPLBACKEND=Agg $(PY) -m pytest -n auto $(ARGS)
 
-# The kernels and all that is built on them once more as plain Python, which coverage tools can see.
+# The same once more as plain Python, which coverage tools can see: all but scikit-learn's checks,
+# the tests of compiling itself, and two that take minutes without a compiler.
 test-nojit: $(VENV)/.test
-	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -n auto tests/test_objectives.py tests/test_linalg.py \
-		tests/sparsifiers/test_common.py tests/sparsifiers/test_topk.py tests/optimizers \
-		tests/test_targets.py $(ARGS)
+	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PY) -m pytest -n auto tests \
+		--ignore tests/test_sklearn.py --ignore tests/test_numba.py \
+		--deselect tests/test_architecture.py::test_another_fit_compiles_nothing \
+		--deselect tests/test_training.py::test_row_sparse_updates_reach_the_loss_of_dense_ones \
+		-k "not (test_bits_do_not_depend and n_components)" $(ARGS)
 
 lint: $(VENV)/.lint
 	$(PY) -m ruff check .
