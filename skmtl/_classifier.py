@@ -491,7 +491,8 @@ class MultiTaskSAEClassifier(
                 )
             elif len(found) == 1:
                 warnings.warn(
-                    f"Task {labels.name(t)!r} has one class, {found.tolist()[0]!r}: it is always predicted.",
+                    f"Task {labels.name(t)!r} has one class, {found.tolist()[0]!r}: it is always "
+                    "predicted.",
                     UserWarning,
                     stacklevel=7,  # the line that called fit
                 )

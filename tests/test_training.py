@@ -94,17 +94,27 @@ def test_random_state(problem):
 def test_early_stopping_restores_the_best(make, problem):
     X, Y = problem
     model = make(
-        early_stopping=True, max_iter=200, tol=1e-3, n_iter_no_change=5, learning_rate=0.1,
+        early_stopping=True,
+        max_iter=200,
+        tol=0.05,  # smaller gains do not keep the fit going, but the best is the best
+        n_iter_no_change=20,
+        learning_rate=0.1,
         validation_fraction=0.3,
-    )  # fmt: skip
+    )
     model.fit(X, Y)
     curve = model.validation_loss_curve_
     assert model.n_iter_ == len(curve) < 200
     best = int(np.argmin(curve))
     assert best < len(curve) - 1  # it did go on past the best
+    gains = -np.diff(np.minimum.accumulate(curve))
+    assert (gains[:best] < 0.05).any()  # and on a gain below tol
     again = make(
-        early_stopping=True, max_iter=best + 1, tol=None, learning_rate=0.1, validation_fraction=0.3
-    ).fit(X, Y)  # fmt: skip
+        early_stopping=True,
+        max_iter=best + 1,
+        tol=None,
+        learning_rate=0.1,
+        validation_fraction=0.3,
+    ).fit(X, Y)
     assert_same_model(model, again)
 
 
