@@ -20,15 +20,20 @@ def part(benchmark, name, settings, run, redo=False):
     result = run()
     FOLDER.mkdir(exist_ok=True)
     kept = {"commit": commit(), "settings": settings, "versions": versions(), "result": result}
-    path.write_text(json.dumps(kept, indent=1) + "\n")
+    path.write_text(json.dumps(kept) + "\n")
     return result
 
 
 def commit():
-    """Short hash of the checkout, marked where it has changes."""
-    run = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    """Short hash of the checkout, marked where the package or a benchmark has changes."""
     here = Path(__file__).parent
-    return subprocess.run(run, capture_output=True, text=True, cwd=here).stdout.strip()
+
+    def git(*arguments):
+        run = ["git", *arguments]
+        return subprocess.run(run, capture_output=True, text=True, cwd=here).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "../skmtl", "*.py")
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
 
 
 def versions():
