@@ -8,7 +8,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
+from skmtl.metrics import l0
 from skmtl.model_selection import MultiTaskKFold
+from tests.test_transformer import QuantileThreshold
 
 
 class Recorder:
@@ -114,3 +116,18 @@ def test_callbacks_survive_clone_and_cost_nothing_when_absent(models):
         recorder = Recorder()
         clone(model.set_callbacks(recorder)).fit(X, Y)
         assert np.count_nonzero([e == ("end", "epoch") for e in recorder.events]) == 6
+
+
+def test_callbacks_see_a_model_whose_inference_is_set(digits):
+    """A sparsifier that freezes a threshold does so for what callbacks look at, too."""
+    seen = []
+
+    class Threshold(Recorder):
+        def on_fit_task_end(self, estimator, context, *, X, fitted_estimator):
+            if context.task_name == "epoch":
+                seen.append(l0(fitted_estimator.transform(X)))
+
+    SparseAutoencoderTransformer(
+        24, sparsifier=QuantileThreshold(k=3), max_iter=3, tol=None, random_state=0
+    ).set_callbacks(Threshold()).fit(digits[0])
+    np.testing.assert_allclose(seen, 3)
