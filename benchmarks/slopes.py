@@ -6,6 +6,7 @@ Each quantity takes four sizes with the others fixed; the slope is that of log t
 
 import argparse
 import time
+from functools import partial
 
 import numpy as np
 from results import part
@@ -31,11 +32,11 @@ def epoch_seconds(rows, features, latents, tasks):
     common = {"sparsifier": TopK(K), "random_state": 0, "tol": None}
     if tasks is None:
         model = SparseAutoencoderTransformer(latents, **common)
-        fit = lambda: model.partial_fit(X)  # noqa: E731
+        fit = partial(model.partial_fit, X)
     else:
         Y = rng.integers(0, 3, (rows, tasks))
         model = MultiTaskSAEClassifier(latents, **common)
-        fit = lambda: model.partial_fit(X, Y, classes=[[0, 1, 2]] * tasks)  # noqa: E731
+        fit = partial(model.partial_fit, X, Y, classes=[[0, 1, 2]] * tasks)
     fit()
     seconds = []
     for _ in range(N_EPOCHS):

@@ -19,6 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmtl import _fitting, _validation
+from skmtl._class_weight import class_weights
 from skmtl._components import resolve
 from skmtl._heads import init_heads, softmax_by_task
 from skmtl._objectives import Objective, Tasks
@@ -30,7 +31,7 @@ from skmtl._sklearn import (
     fit_context,
     with_callbacks,
 )
-from skmtl._targets import TaskLabels, class_weights
+from skmtl._targets import TaskLabels
 from skmtl._threads import map_row_blocks
 from skmtl.balancers import BALANCERS
 
@@ -414,16 +415,8 @@ class MultiTaskSAEClassifier(
         watched = (self, context, X, y, objective, data, attributes)
         pretrain_curve = self.pretrain_loss_curve_ if goes_on else []
         if pretrain_iter:
-            pretrain_curve = _fitting.train(
-                self,
-                alone,
-                params,
-                {"rng": state["rng"]},
-                data,
-                max_iter=pretrain_iter,
-                stops=False,
-                watch=_fitting.EpochWatch(*watched, "pretraining epoch"),
-            ).loss_curve
+            watch = _fitting.EpochWatch(*watched, "pretraining epoch")
+            pretrain_curve = self._pretrain(alone, params, state["rng"], data, watch)
         history = _fitting.train(
             self,
             objective,
@@ -439,6 +432,12 @@ class MultiTaskSAEClassifier(
         _fitting.publish(self, fitted, state, data, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _pretrain(self, objective, params, rng, data, watch):
+        """Epochs of reconstruction alone; the optimizer's state ends with them."""
+        state = {"rng": rng}
+        options = {"max_iter": self.pretrain_iter, "stops": False, "watch": watch}
+        return _fitting.train(self, objective, params, state, data, **options).loss_curve
 
     def _start(self, data, labels, loss, sparsifier, balancer):
         """Fresh ``params`` and ``state`` of code, heads and balancer."""

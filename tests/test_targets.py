@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
+from skmtl._class_weight import class_weights
 from skmtl._stratify import stratified_folds
-from skmtl._targets import TaskLabels, class_weights
+from skmtl._targets import TaskLabels
 
 NAN = float("nan")
 # Three rows, two tasks; row 1 lacks the first label, row 2 the second.

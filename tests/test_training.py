@@ -265,8 +265,9 @@ def test_schedules(name, problem):
         assert not np.array_equal(once.components_, once.encoder_components_)  # it did a step
         assert factors[-1] == pytest.approx(0, abs=1e-12)
     X, _ = problem
-    model = sae(schedule=name, max_iter=30).fit(X)
+    model, constant = sae(schedule=name, max_iter=30).fit(X), sae(max_iter=30).fit(X)
     assert model.loss_curve_[-1] < model.loss_curve_[0]
+    assert (name == "constant") == np.array_equal(model.components_, constant.components_)
 
 
 def test_row_sparse_updates_reach_the_loss_of_dense_ones(digits, monkeypatch):

@@ -75,7 +75,7 @@ def multitask_recall(
     Returns
     -------
     recall : float or ndarray of shape (n_tasks,)
-        Mean over the classes with true labels of the share of them found.
+        Mean over the classes that are true or predicted somewhere, 0 for one that is never true.
 
     Examples
     --------
@@ -124,11 +124,9 @@ def multitask_f1(
 
 
 def _macro_recall(y_true, y_pred, sample_weight=None):
-    # Over the classes that are true somewhere: one that is only predicted has no recall.
     return recall_score(
-        y_true, y_pred, labels=np.unique(y_true), average="macro", sample_weight=sample_weight,
-        zero_division=0,
-    )  # fmt: skip
+        y_true, y_pred, average="macro", sample_weight=sample_weight, zero_division=0
+    )
 
 
 def _macro_f1(y_true, y_pred, sample_weight=None):

@@ -15,6 +15,20 @@ from skmtl.sparsifiers._base import Sparsifier
 
 
 @kernel
+def sort_by_column(indices, values, size):
+    """Insertion sort of the first ``size`` entries of two arrays."""
+    for a in range(1, size):
+        value, column = values[a], indices[a]
+        b = a - 1
+        while b >= 0 and indices[b] > column:
+            values[b + 1] = values[b]
+            indices[b + 1] = indices[b]
+            b -= 1
+        values[b + 1] = value
+        indices[b + 1] = column
+
+
+@kernel
 def largest_positive(pre, k, indices, values, counts):
     """Row by row the k largest positive entries, by ascending column.
 
@@ -64,15 +78,7 @@ def largest_positive(pre, k, indices, values, counts):
                 heap_value[parent] = value
                 heap_index[parent] = j
         counts[i] = size
-        for a in range(1, size):  # insertion sort by column
-            value, column = heap_value[a], heap_index[a]
-            b = a - 1
-            while b >= 0 and heap_index[b] > column:
-                heap_value[b + 1] = heap_value[b]
-                heap_index[b + 1] = heap_index[b]
-                b -= 1
-            heap_value[b + 1] = value
-            heap_index[b + 1] = column
+        sort_by_column(heap_index, heap_value, size)
 
 
 class TopK(Sparsifier):
