@@ -18,7 +18,7 @@ from sklearn.base import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skmtl import _fitting, _validation
+from skmtl import _data, _fitting, _validation
 from skmtl._class_weight import class_weights
 from skmtl._components import resolve
 from skmtl._heads import init_heads, softmax_by_task
@@ -389,7 +389,7 @@ class MultiTaskSAEClassifier(
         labels, codes = self._learn_labels(y, task_mask, goes_on, classes)
         check_consistent_length(X, codes)
         streamed = max_iter is not None
-        data, held_out, scale = _fitting.training_data(
+        data, held_out, scale = _data.training_data(
             self,
             self._weighed(X, codes, sample_weight, labels, streamed),
             self._validation_table(validation, labels, loss),
@@ -507,7 +507,7 @@ class MultiTaskSAEClassifier(
                 "y must hold at least one label that counts; with these sample weights and class "
                 "weights all labels have weight zero."
             )
-        return _fitting.Table(X, weight, codes, label_weight)
+        return _data.Table(X, weight, codes, label_weight)
 
     def _validation_table(self, validation, labels, loss):
         """The rows given to validate on, each label of weight one; None without any."""
@@ -519,7 +519,7 @@ class MultiTaskSAEClassifier(
         check_consistent_length(X_val, codes)
         if not (codes >= 0).any():
             raise ValueError("y_val must hold at least one label; got only missing values.")
-        return _fitting.Table(X_val, np.ones(X_val.shape[0]), codes, (codes >= 0).astype(float))
+        return _data.Table(X_val, np.ones(X_val.shape[0]), codes, (codes >= 0).astype(float))
 
     def _attributes(self, params, labels, objective):
         """All that depends on the parameters, as attributes by name."""

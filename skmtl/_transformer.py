@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from skmtl import _fitting, _linalg, _validation
+from skmtl import _data, _fitting, _linalg, _validation
 from skmtl._arrays import check_sparse_format, refuse_masked
 from skmtl._objectives import Objective
 from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
@@ -262,11 +262,11 @@ class SparseAutoencoderTransformer(
         validation = None
         if X_val is not None:
             X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
-            validation = _fitting.Table(X_val, np.ones(X_val.shape[0]))
+            validation = _data.Table(X_val, np.ones(X_val.shape[0]))
         streamed = max_iter is not None
-        data, validation, scale = _fitting.training_data(
+        data, validation, scale = _data.training_data(
             self,
-            _fitting.Table(X, weight),
+            _data.Table(X, weight),
             validation,
             loss,
             self._state["scale"] if streamed and goes_on else None,

@@ -34,10 +34,10 @@ MAY_IMPORT = {
     "_objectives": {"_autoencoder", "_heads", "_linalg"},
     "_training": {"_objectives", "_threads"},
     "_validation": {"_arrays", "_sklearn", "_stratify"},
+    "_data": {"_linalg", "_objectives", "_training", "_validation"},
     "_fitting": GROUND
     | COMPONENTS
-    | {"_autoencoder", "_components", "_constraints", "_objectives", "_schedules", "_training"}
-    | {"_validation"},
+    | {"_autoencoder", "_components", "_constraints", "_objectives", "_schedules", "_training"},
     **{
         name: GROUND
         | LABELS
@@ -45,6 +45,7 @@ MAY_IMPORT = {
             "_arrays",
             "_class_weight",
             "_components",
+            "_data",
             "_fitting",
             "_heads",
             "_objectives",

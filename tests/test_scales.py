@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _fitting
+from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _data
 from skmtl._constraints import UnitAtoms
 from skmtl._linalg import Rows, dense_gradient
 from skmtl._objectives import Step
@@ -21,13 +21,13 @@ def test_minibatch_gradients_average_to_that_of_all_rows(rng):
     objective, params, state, _, _ = small_problem(SquaredError(), Relu(), tasks=True)
     codes, _ = labels_with_gaps(n_rows, rng)
     codes[5:, 3] = -1  # few labels in one task
-    table = _fitting.Table(
+    table = _data.Table(
         rng.random((n_rows, 5)),
         rng.uniform(0.1, 3, n_rows),
         codes,
         rng.uniform(0.1, 3, codes.shape) * (codes >= 0),
     )
-    data = _fitting.scaled(table, _fitting.scale_of(table))
+    data = _data.scaled(table, _data.scale_of(table))
 
     def gradients(index):
         batch, weight = data.take(index)
