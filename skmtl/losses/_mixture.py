@@ -107,6 +107,11 @@ class Mixture(Loss):
     Components start at clusters of the rows, whose seeding takes time and memory that grow with
     the square of the number of latents; a step grows linearly with it.
 
+    References
+    ----------
+    Jordan and Jacobs, "Hierarchical mixtures of experts and the EM algorithm", Neural Computation,
+    1994, for mixing weights that depend on the row.
+
     Examples
     --------
     >>> from skmtl.losses import Mixture
