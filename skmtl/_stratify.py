@@ -28,18 +28,17 @@ def stratified_folds(codes, sizes, rng):
     ----------
     .. [1] Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data", ECML 2011.
     """
-    n_rows, n_tasks = codes.shape
+    n_rows = len(codes)
     wanted_rows = np.array(sizes)
     shares = wanted_rows / n_rows
     offsets = np.concatenate([[0], np.cumsum(codes.max(axis=0, initial=-1) + 1)])
     patterns, group = np.unique(codes, axis=0, return_inverse=True)
     group = group.reshape(-1)
-    pairs = [offsets[t] + p[t] for p in patterns for t in range(n_tasks) if p[t] >= 0]
-    held = np.split(np.array(pairs, dtype=np.int64), np.cumsum((patterns >= 0).sum(axis=1))[:-1])
+    of_pattern, task = np.nonzero(patterns >= 0)
+    pairs = offsets[task] + patterns[of_pattern, task]
+    held = np.split(pairs, np.cumsum((patterns >= 0).sum(axis=1))[:-1])  # pairs of each pattern
     size = np.bincount(group, minlength=len(patterns))
-    total = np.zeros(offsets[-1])
-    for pair, count in zip(held, size, strict=True):
-        total[pair] += count
+    total = np.bincount(pairs, weights=size[of_pattern], minlength=offsets[-1])
     wanted = np.outer(total, shares)  # (pair, fold): rows still wanted
     rarest = [pair[np.argmin(total[pair])] if len(pair) else -1 for pair in held]
     order = np.argsort([total[r] if r >= 0 else np.inf for r in rarest], kind="stable")
