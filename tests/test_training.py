@@ -185,7 +185,8 @@ def test_a_failed_fit_changes_nothing(make, problem):
     assert not hasattr(unfitted, "n_features_in_")
 
 
-def test_interruption_changes_nothing(problem):
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_interruption_changes_nothing(warm_start, problem):
     X, _ = problem
 
     class Interrupts:
@@ -196,7 +197,7 @@ def test_interruption_changes_nothing(problem):
             if context.task_id == 2:
                 raise KeyboardInterrupt
 
-    model = sae().fit(X)
+    model = sae(warm_start=warm_start).fit(X)
     before = model.components_.copy()
     model.set_callbacks(Interrupts())
     with pytest.raises(KeyboardInterrupt):
