@@ -119,7 +119,7 @@ class MultiTaskSAEClassifier(
         labels, and all tasks weigh the same.
     class_weight : dict, "balanced", list or None, default=None
         Weight of the classes: a dict from label to weight, "balanced" (on each task's observed
-        labels), or a list with one of these per task.
+        labels, as they are weighted), or one of these per task: a list, or a dict by task name.
     missing_label : scalar or None, default=None
         A value of y that also means "no label here", such as -1. NaN, None and pd.NA always do.
 
@@ -347,11 +347,7 @@ class MultiTaskSAEClassifier(
             If ``classes`` is missing at the first call, differs from it later, or
             ``early_stopping`` is set.
         """
-        if self.early_stopping:
-            raise ValueError(
-                "early_stopping must be False with partial_fit, which never stops by itself; got "
-                "True. Use fit, or watch score on rows of your own."
-            )
+        _validation.refuse_early_stopping(self)
         if classes is None and not self.__sklearn_is_fitted__():
             raise ValueError(
                 "classes must be passed on the first call to partial_fit: one list per task, of "
@@ -481,20 +477,14 @@ class MultiTaskSAEClassifier(
                 )
             return self._labels, codes
         for t, found in enumerate(labels.classes):
-            if len(found) == 0:
-                warnings.warn(
-                    f"Task {labels.name(t)!r} has no label at all: its predictions are the "
-                    "missing label.",
-                    UserWarning,
-                    stacklevel=7,  # the line that called fit
+            if len(found) < 2:
+                what = (
+                    "no label at all: its predictions are the missing label."
+                    if len(found) == 0
+                    else f"one class, {found.tolist()[0]!r}: it is always predicted."
                 )
-            elif len(found) == 1:
-                warnings.warn(
-                    f"Task {labels.name(t)!r} has one class, {found.tolist()[0]!r}: it is always "
-                    "predicted.",
-                    UserWarning,
-                    stacklevel=7,  # the line that called fit
-                )
+                # stacklevel: the line that called fit
+                warnings.warn(f"Task {labels.name(t)!r} has {what}", UserWarning, stacklevel=7)
         return labels, codes
 
     def _weighed(self, X, codes, sample_weight, labels, streamed):
@@ -507,7 +497,7 @@ class MultiTaskSAEClassifier(
                 "y must hold at least one label that counts; with these sample weights and class "
                 "weights all labels have weight zero."
             )
-        return _data.Table(X, weight, codes, label_weight)
+        return _data.WeightedRows(X, weight, codes, label_weight)
 
     def _validation_table(self, validation, labels, loss):
         """The rows given to validate on, each label of weight one; None without any."""
@@ -519,7 +509,7 @@ class MultiTaskSAEClassifier(
         check_consistent_length(X_val, codes)
         if not (codes >= 0).any():
             raise ValueError("y_val must hold at least one label; got only missing values.")
-        return _data.Table(X_val, np.ones(X_val.shape[0]), codes, (codes >= 0).astype(float))
+        return _data.WeightedRows(X_val, np.ones(X_val.shape[0]), codes, (codes >= 0).astype(float))
 
     def _attributes(self, params, labels, objective):
         """All that depends on the parameters, as attributes by name."""

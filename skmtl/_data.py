@@ -10,7 +10,7 @@ from skmtl._training import Data
 from skmtl._validation import held_out
 
 
-class Table(NamedTuple):
+class WeightedRows(NamedTuple):
     """Checked rows with their weights; labels and their weights where there are tasks."""
 
     X: Any
@@ -19,7 +19,7 @@ class Table(NamedTuple):
     label_weight: np.ndarray | None = None
 
     def take(self, rows):
-        return Table._make(None if part is None else part[rows] for part in self)
+        return WeightedRows._make(None if part is None else part[rows] for part in self)
 
 
 def training_data(estimator, table, validation, loss, kept=None):

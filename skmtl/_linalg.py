@@ -65,14 +65,17 @@ def from_row_lists(indices, values, counts, n_columns):
 
 def to_dense(code):
     """The code as an (n, m) array."""
-    return to_scipy(code).toarray() if isinstance(code, CSR) else code
+    if not isinstance(code, CSR):
+        return code
+    return sp.csr_array((code.data, code.indices, code.indptr), shape=code.shape).toarray()
 
 
 def to_scipy(code):
-    """The code as a SciPy CSR array without explicit zeros."""
+    """The code as a SciPy CSR array without explicit zeros; shares nothing with it."""
     if not isinstance(code, CSR):
         return sp.csr_array(code)
-    out = sp.csr_array((code.data, code.indices, code.indptr), shape=code.shape)
+    parts = (code.data, code.indices, code.indptr)
+    out = sp.csr_array(parts, shape=code.shape, copy=True)  # what follows works in place
     out.eliminate_zeros()
     return out
 
@@ -87,13 +90,6 @@ def zeros_like(code):
 def values(code):
     """The entries held by a code, to be read or written in place: all of them, or the support."""
     return code.data if isinstance(code, CSR) else code
-
-
-def row_weighted(weight, code):
-    """``weight[i]`` for every entry ``values(code)`` holds; broadcasts against it."""
-    if isinstance(code, CSR):
-        return np.repeat(weight, np.diff(code.indptr))
-    return weight[:, None]
 
 
 def with_values(code, new_values):

@@ -178,10 +178,10 @@ class WeightDecay:
 
     def __call__(self, batch, fwd, adj, params, state, grads, step):
         value = 0.0
-        for name in (
-            name for name in self.names if name in params
-        ):  # a mixture may have no encoder
-            W = params[name]
+        for name in self.names:
+            W = params.get(name)
+            if W is None:  # a mixture may have no encoder
+                continue
             _linalg.add_gradient(grads, name, W.dtype.type(self.amount) * W)
             value += 0.5 * self.amount * float(np.vdot(W, W))
         return value

@@ -247,11 +247,7 @@ class SparseAutoencoderTransformer(
         ValueError
             If ``early_stopping`` is set, which has nothing to hold out here.
         """
-        if self.early_stopping:
-            raise ValueError(
-                "early_stopping must be False with partial_fit, which never stops by itself; got "
-                "True. Use fit, or watch score on rows of your own."
-            )
+        _validation.refuse_early_stopping(self)
         return self._train(X, sample_weight, None, goes_on=True, max_iter=1)
 
     def _train(self, X, sample_weight, X_val, *, goes_on, max_iter=None):
@@ -262,11 +258,11 @@ class SparseAutoencoderTransformer(
         validation = None
         if X_val is not None:
             X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
-            validation = _data.Table(X_val, np.ones(X_val.shape[0]))
+            validation = _data.WeightedRows(X_val, np.ones(X_val.shape[0]))
         streamed = max_iter is not None
         data, validation, scale = _data.training_data(
             self,
-            _data.Table(X, weight),
+            _data.WeightedRows(X, weight),
             validation,
             loss,
             self._state["scale"] if streamed and goes_on else None,

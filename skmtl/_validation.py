@@ -89,6 +89,15 @@ def check_weight(sample_weight, X, n_tasks=None):
     return (np.ones(n_rows), weight) if two_d else (weight, None)
 
 
+def refuse_early_stopping(estimator):
+    """``partial_fit`` runs what it is told to run."""
+    if estimator.early_stopping:
+        raise ValueError(
+            "early_stopping must be False with partial_fit, which never stops by itself; got "
+            "True. Use fit, or watch score on rows of your own."
+        )
+
+
 def held_out(candidates, fraction, random_state, codes=None):
     """Mask of the rows to hold out for validation, a share of the candidates.
 

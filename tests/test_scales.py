@@ -21,7 +21,7 @@ def test_minibatch_gradients_average_to_that_of_all_rows(rng):
     objective, params, state, _, _ = small_problem(SquaredError(), Relu(), tasks=True)
     codes, _ = labels_with_gaps(n_rows, rng)
     codes[5:, 3] = -1  # few labels in one task
-    table = _data.Table(
+    table = _data.WeightedRows(
         rng.random((n_rows, 5)),
         rng.uniform(0.1, 3, n_rows),
         codes,

@@ -1,6 +1,7 @@
 """The contract of a reconstruction loss."""
 
 import numpy as np
+from scipy.special import logit
 
 from skmtl._sklearn import Component
 
@@ -9,6 +10,11 @@ def in_unit_interval(X):
     """Whether X lies in [0, 1], but for the rounding that scaling to it leaves."""
     slack = 8 * np.finfo(X.dtype).eps
     return X.min() >= -slack and X.max() <= 1 + slack
+
+
+def clipped_logit(mean):
+    """Logit of a mean; one that is 0 or 1 everywhere would ask for an infinite bias."""
+    return logit(np.clip(mean, 1e-3, 1 - 1e-3))
 
 
 class Loss(Component):

@@ -5,9 +5,10 @@ d_recon = w_i (p - X)
 """
 
 import numpy as np
+from scipy.special import expit
 
 from skmtl._numba import kernel
-from skmtl.losses._base import Loss, in_unit_interval
+from skmtl.losses._base import Loss, clipped_logit, in_unit_interval
 
 
 @kernel
@@ -42,17 +43,14 @@ class LogLoss(Loss):
             )
 
     def initial_bias(self, mean):
-        # A feature that is 0 (or 1) everywhere would ask for an infinite bias.
-        p = np.clip(mean, 1e-3, 1 - 1e-3)
-        return np.log(p / (1 - p))
+        return clipped_logit(mean)
 
     def baseline(self, mean, variance):
         p = np.clip(mean, 1e-3, 1 - 1e-3)
         return float(-np.sum(mean * np.log(p) + (1 - mean) * np.log(1 - p)))
 
     def link(self, recon):
-        small = np.exp(-np.abs(recon))
-        return np.where(recon >= 0, 1, small) / (1 + small)
+        return expit(recon)
 
     def per_row(self, recon, X):
         cross_entropy = np.maximum(recon, 0) - recon * X + np.log1p(np.exp(-np.abs(recon)))

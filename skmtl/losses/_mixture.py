@@ -17,7 +17,7 @@ from scipy.special import expit, log_softmax, logit, logsumexp
 
 from skmtl import _linalg
 from skmtl._sklearn import Options, StrOptions
-from skmtl.losses._base import Loss, in_unit_interval
+from skmtl.losses._base import Loss, clipped_logit, in_unit_interval
 
 VARIANCE_FLOOR = 1e-6  # as GaussianMixture's reg_covar: a component cannot collapse on one row
 
@@ -141,10 +141,7 @@ class Mixture(Loss):
             )
 
     def initial_bias(self, mean):
-        if self.distribution == "gaussian":
-            return mean
-        p = np.clip(mean, 1e-3, 1 - 1e-3)
-        return np.log(p / (1 - p))
+        return mean if self.distribution == "gaussian" else clipped_logit(mean)
 
     def baseline(self, mean, variance):
         return float(len(mean))

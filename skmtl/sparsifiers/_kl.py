@@ -9,6 +9,7 @@ d_pre = d_code * code * (1 - code)
 from numbers import Real
 
 import numpy as np
+from scipy.special import expit
 
 from skmtl._sklearn import Interval
 from skmtl.sparsifiers._base import Sparsifier
@@ -55,9 +56,7 @@ class KL(Sparsifier):
         return {"b_enc": np.full(n_components, bias, dtype=dtype)}
 
     def forward(self, pre, params, step):
-        # exp of a non-positive number in both branches: no overflow.
-        small = np.exp(-np.abs(pre))
-        return np.where(pre >= 0, 1, small) / (1 + small)
+        return expit(pre)
 
     def backward(self, fwd, adj, params, grads, step):
         adj.pre.append(adj.code * fwd.code * (1 - fwd.code))
