@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skmtl import _linalg
+from skmtl import _linalg, _scratch
+from skmtl._gradients import add_gradient
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Signals:
 
     pre: np.ndarray
     code: Any
+    input: Any = None  # what the encoder multiplies: X, or X - b_dec where that is dense
     recon: np.ndarray | None = None
 
 
@@ -55,47 +57,50 @@ def init_params(n_components, n_features, dtype, b_dec, rng):
     }
 
 
-def pre_activations(params, X, shifted):
-    """``pre`` of a block of rows; ``shifted`` says whether the encoder sees ``X - b_dec``."""
+def encoder_input(params, X, shifted):
+    """``X - b_dec`` where the encoder sees that and X is dense, else X itself."""
+    if not shifted or sp.issparse(X) or "W_enc" not in params:
+        return X
+    return np.subtract(X, params["b_dec"], out=_scratch.empty("input", X.shape, X.dtype))
+
+
+def pre_activations(params, rows, shifted):
+    """``pre`` of the encoder's input."""
     W_enc, b_enc = params.get("W_enc"), params["b_enc"]
     if W_enc is None:  # a mixture that is not amortized: the same for all rows
-        return np.tile(b_enc, (X.shape[0], 1))
-    if not shifted:
-        return X @ W_enc.T + b_enc
-    if sp.issparse(X):  # the shift moves to the other side of the product: X stays sparse
-        return X @ W_enc.T + (b_enc - W_enc @ params["b_dec"])
-    return (X - params["b_dec"]) @ W_enc.T + b_enc
+        return np.tile(b_enc, (rows.shape[0], 1))
+    if shifted and sp.issparse(rows):  # the shift moves to the other side: X stays sparse
+        b_enc = b_enc - W_enc @ params["b_dec"]
+    out = _scratch.empty("pre", (rows.shape[0], len(W_enc)), W_enc.dtype)
+    return _linalg.affine(rows, W_enc, b_enc, out)
 
 
-def encoder_backward(params, X, shifted, adj, grads):
+def encoder_backward(params, rows, shifted, adj, grads):
     """From ``adj.pre`` to the gradients of ``W_enc``, ``b_enc`` and, where shifted, ``b_dec``."""
     d_pre = _linalg.join(adj.pre)
     d_b_enc = _linalg.column_sum(d_pre)
-    _linalg.add_gradient(grads, "b_enc", d_b_enc)
+    add_gradient(grads, "b_enc", d_b_enc)
     if "W_enc" not in params:
         return
+    # A copy: the gradient may be formed when the optimizer has already moved the bias.
+    shift = params["b_dec"].copy() if shifted and sp.issparse(rows) else None
+    add_gradient(grads, "W_enc", _linalg.weight_gradient(d_pre, rows, shift))
+    if shifted:  # summing over rows first leaves one product with a vector
+        add_gradient(grads, "b_dec", -_linalg.vector_product(d_b_enc, params["W_enc"]))
+
+
+def decode(params, code, shifted):
+    """``recon``, on the scale of the loss's link; measured from ``b_dec`` where shifted."""
+    W_dec = params["W_dec"]
+    out = _scratch.empty("recon", (code.shape[0], W_dec.shape[1]), W_dec.dtype)
+    recon = _linalg.matmul(code, W_dec, out)
     if not shifted:
-        _linalg.add_gradient(grads, "W_enc", _linalg.weight_gradient(d_pre, X))
-        return
-    b_dec = params["b_dec"]
-    if sp.issparse(X):
-        d_W_enc = _linalg.shift_gradient(_linalg.weight_gradient(d_pre, X), d_b_enc, b_dec)
-    else:
-        d_W_enc = _linalg.weight_gradient(d_pre, X - b_dec)
-    _linalg.add_gradient(grads, "W_enc", d_W_enc)
-    # b_dec also shifts the input; summing over rows first leaves one product with a vector.
-    _linalg.add_gradient(grads, "b_dec", -(_linalg.dense_gradient(d_b_enc) @ params["W_enc"]))
-
-
-def decode(params, code):
-    """``recon``, on the scale of the loss's link."""
-    recon = _linalg.matmul(code, params["W_dec"])
-    recon += params["b_dec"]
+        recon += params["b_dec"]
     return recon
 
 
 def decoder_backward(params, fwd, adj, grads):
     """From ``adj.recon`` to the gradients of ``W_dec`` and ``b_dec``; adds to ``adj.code``."""
-    _linalg.add_gradient(grads, "W_dec", _linalg.weight_gradient(fwd.code, adj.recon))
-    _linalg.add_gradient(grads, "b_dec", adj.recon.sum(axis=0))
+    add_gradient(grads, "W_dec", _linalg.weight_gradient(fwd.code, adj.recon))
+    add_gradient(grads, "b_dec", adj.recon.sum(axis=0))
     _linalg.add_adjoint(adj.recon, params["W_dec"], adj.code)

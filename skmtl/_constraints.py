@@ -2,7 +2,33 @@
 
 import numpy as np
 
-from skmtl._linalg import Rows
+from skmtl._numba import kernel
+
+
+@kernel
+def project_rows(W, index, G):
+    """G[a] -= (G[a] . w) w,  w = W[index[a]]"""
+    for a in range(len(index)):
+        atom, g = W[index[a]], G[a]
+        along = g.dtype.type(0)
+        for f in range(len(g)):
+            along += g[f] * atom[f]
+        for f in range(len(g)):
+            g[f] -= along * atom[f]
+
+
+@kernel
+def normalise_rows(W, index):
+    one = W.dtype.type(1)
+    for a in range(len(index)):
+        atom = W[index[a]]
+        square = atom.dtype.type(0)
+        for f in range(len(atom)):
+            square += atom[f] * atom[f]
+        if square > 0:
+            scale = one / np.sqrt(square)
+            for f in range(len(atom)):
+                atom[f] *= scale
 
 
 class UnitAtoms:
@@ -12,22 +38,10 @@ class UnitAtoms:
     norm would answer to; after it the atom is normalised, w <- w / |w|. A zero atom is left alone.
     """
 
-    def project(self, grads, params):
-        gradient = grads.get("W_dec")
-        if gradient is None:
-            return
-        if isinstance(gradient, Rows):
-            W, G = params["W_dec"][gradient.index], gradient.values
-        else:
-            W, G = params["W_dec"], gradient
-        G -= np.einsum("jf,jf->j", G, W)[:, None] * W
+    name = "W_dec"
 
-    def after_step(self, params, grads, lr):
-        gradient = grads.get("W_dec")
-        if gradient is None:
-            return
-        rows = gradient.index if isinstance(gradient, Rows) else slice(None)
-        W = params["W_dec"][rows]
-        norm = np.sqrt(np.einsum("jf,jf->j", W, W))
-        norm[norm == 0] = 1
-        params["W_dec"][rows] = W / norm[:, None]
+    def project(self, gradient, value):
+        project_rows(value, gradient.index, gradient.values)
+
+    def after_step(self, gradient, value, lr):
+        normalise_rows(value, gradient.index)

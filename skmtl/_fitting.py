@@ -32,7 +32,7 @@ COMMON_CONSTRAINTS: dict = {
         None,
     ],
     "loss": [StrOptions(set(LOSSES)), HasMethods(LOSS_METHODS)],
-    "optimizer": [StrOptions(set(OPTIMIZERS)), HasMethods(["init", "step"])],
+    "optimizer": [StrOptions(set(OPTIMIZERS)), HasMethods(["init", "begin", "update"])],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
     "schedule": [StrOptions(set(SCHEDULES))],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -155,7 +155,7 @@ def train(
         early_stopping=estimator.early_stopping and stops,
         streamed=not stops,
     )
-    return minimize(objective, params, state, data, settings, **more)
+    return minimize(objective, params, state, data, settings, n_jobs=estimator.n_jobs, **more)
 
 
 class EpochWatch(Watch):
@@ -237,7 +237,7 @@ def codes(estimator, X):
     out = np.empty((X.shape[0], len(params["W_dec"])), dtype=params["W_dec"].dtype)
 
     def encode(block):
-        out[block] = _linalg.to_dense(objective.code(params, X[block]))
+        _linalg.to_dense(objective.code(params, X[block]), out[block])
 
     map_row_blocks(encode, X.shape[0], estimator.n_jobs)
     return out

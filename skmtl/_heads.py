@@ -10,6 +10,7 @@ A missing label is -1 and has weight 0; its cells cost nothing and get no gradie
 import numpy as np
 
 from skmtl import _linalg
+from skmtl._gradients import add_gradient
 from skmtl._numba import kernel
 
 
@@ -70,7 +71,7 @@ def scores(params, code):
 
 def heads_backward(params, code, d_scores, task_weights, offsets, d_code, grads):
     """Each head takes its own gradient; what reaches the shared code is weighted by task."""
-    _linalg.add_gradient(grads, "W_head", _linalg.weight_gradient(code, d_scores))
-    _linalg.add_gradient(grads, "b_head", d_scores.sum(axis=0))
+    add_gradient(grads, "W_head", _linalg.weight_gradient(code, d_scores))
+    add_gradient(grads, "b_head", d_scores.sum(axis=0))
     by_column = np.repeat(task_weights, np.diff(offsets)).astype(d_scores.dtype)
     _linalg.add_adjoint(d_scores * by_column, params["W_head"], d_code)

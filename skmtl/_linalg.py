@@ -1,44 +1,82 @@
-"""Products with dense and sparse codes and inputs, and the two kinds of gradient.
+"""Products with dense and sparse codes and inputs.
 
-A code is a dense (n, m) array or a ``CSR``; a gradient is a dense array or ``Rows``; an input X is
-a dense array or a SciPy CSR array. Sparsifiers and objectives call these functions and do not ask
-which they have. With k active latents a row, ``matmul``, its adjoint and the weight gradient cost
-k a row and a feature where the dense products cost m.
+A code is a dense (n, m) array or a ``CSR``; an input X is a dense array or a SciPy CSR array.
+Sparsifiers and objectives call these functions and do not ask which they have. With k active
+latents a row, ``matmul``, its adjoint and the weight gradient cost k a row and a feature where
+the dense products cost m; with a CSR X the encoder costs nnz(X) times m, its gradient nnz(X) k.
 """
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skmtl._gradients import Product, Rows
 from skmtl._numba import kernel
+from skmtl._threads import cut, for_each, for_each_part
 
 # Sparse loops beat BLAS below about one active latent in eight.
 SPARSE_BELOW = 1 / 8
+# Columns of a product's result that one call of BLAS computes: a share of work for a thread.
+TILE = 512
 
 
-class CSR(NamedTuple):
-    """Row i holds ``data[indptr[i]:indptr[i + 1]]`` in the columns ``indices[...]``, ascending."""
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Where a sparse code may differ from zero.
 
-    data: np.ndarray
+    Row i holds the columns ``indices[indptr[i]:indptr[i + 1]]``, ascending.
+    """
+
     indices: np.ndarray
     indptr: np.ndarray
     n_columns: int
 
+    @cached_property
+    def by_column(self):
+        """The same entries column by column, rows ascending, as a `Columns`."""
+        count = np.zeros(self.n_columns, dtype=np.int64)
+        rows = np.empty(len(self.indices), dtype=np.int32)
+        order = np.empty(len(self.indices), dtype=np.int32)
+        _transpose(self.indices, self.indptr, count, rows, order)
+        active = np.flatnonzero(count)
+        starts = np.concatenate([[0], np.cumsum(count[active])])
+        return Columns(active, starts, rows, order)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Column ``active[a]`` has entries q in ``range(starts[a], starts[a + 1])``.
+
+    Entry q lies in row ``rows[q]`` and is number ``order[q]`` of the row-wise code.
+    """
+
+    active: np.ndarray
+    starts: np.ndarray
+    rows: np.ndarray
+    order: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CSR:
+    """A sparse code: ``data`` on a support."""
+
+    data: np.ndarray
+    support: Support
+
+    @property
+    def indices(self):
+        return self.support.indices
+
+    @property
+    def indptr(self):
+        return self.support.indptr
+
     @property
     def shape(self):
-        return len(self.indptr) - 1, self.n_columns
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A gradient that is zero outside the rows ``index`` of an array of ``n_rows`` rows."""
-
-    index: np.ndarray
-    values: np.ndarray
-    n_rows: int
+        return len(self.support.indptr) - 1, self.support.n_columns
 
 
 # --- codes ---------------------------------------------------------------------------------------
@@ -54,20 +92,27 @@ def pays_sparse(n_active, n_columns):
 
 def from_row_lists(indices, values, counts, n_columns):
     """A code from the first ``counts[i]`` entries of row i of ``indices`` and ``values``."""
-    held = np.arange(indices.shape[1]) < counts[:, None]
+    n_rows, k = indices.shape
     indptr = np.concatenate([[0], np.cumsum(counts)])
-    if pays_sparse(indices.shape[1], n_columns):
-        return CSR(values[held], indices[held], indptr, n_columns)
-    code = np.zeros((len(counts), n_columns), dtype=values.dtype)
-    code[np.repeat(np.arange(len(counts)), counts), indices[held]] = values[held]
+    full = indptr[-1] == n_rows * k
+    held = slice(None) if full else np.arange(k) < counts[:, None]
+    data, columns = values[held].reshape(-1), indices[held].reshape(-1)
+    if pays_sparse(k, n_columns):
+        return CSR(data, Support(columns, indptr, n_columns))
+    code = np.zeros((n_rows, n_columns), dtype=values.dtype)
+    code[np.repeat(np.arange(n_rows), counts), columns] = data
     return code
 
 
-def to_dense(code):
-    """The code as an (n, m) array."""
-    if not isinstance(code, CSR):
-        return code
-    return sp.csr_array((code.data, code.indices, code.indptr), shape=code.shape).toarray()
+def to_dense(code, out=None):
+    """The code as an (n, m) array, written into ``out`` where one is given."""
+    if out is None:
+        out = np.empty(code.shape, values(code).dtype)
+    if isinstance(code, CSR):
+        _fill(code.data, code.indices, code.indptr, out)
+    else:
+        out[:] = code
+    return out
 
 
 def to_scipy(code):
@@ -82,9 +127,7 @@ def to_scipy(code):
 
 def zeros_like(code):
     """An adjoint of ``code`` to add to: zeros on its support."""
-    if isinstance(code, CSR):
-        return code._replace(data=np.zeros_like(code.data))
-    return np.zeros_like(code)
+    return with_values(code, np.zeros_like(values(code)))
 
 
 def values(code):
@@ -94,157 +137,199 @@ def values(code):
 
 def with_values(code, new_values):
     """A code of the same layout and support that holds ``new_values``."""
-    return code._replace(data=new_values) if isinstance(code, CSR) else new_values
+    return CSR(new_values, code.support) if isinstance(code, CSR) else new_values
 
 
 def join(parts):
     """The sum of codes of any layout: the CSR itself if it is alone, else dense."""
     if len(parts) == 1:
         return parts[0]
-    total = to_dense(parts[0]).copy()
+    total = to_dense(parts[0])
     for part in parts[1:]:
         total += to_dense(part)
     return total
 
 
-# --- products ------------------------------------------------------------------------------------
+# --- kernels -------------------------------------------------------------------------------------
+# A latent's entries are taken by fours: a row of the result is then read and written once for four
+# rows that are added to it.
+
+
+@kernel
+def _transpose(indices, indptr, count, rows, order):
+    for p in range(len(indices)):
+        count[indices[p]] += 1
+    next_ = np.empty_like(count)
+    total = 0
+    for j in range(len(count)):
+        next_[j] = total
+        total += count[j]
+    for i in range(len(indptr) - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            q = next_[indices[p]]
+            next_[indices[p]] += 1
+            rows[q] = i
+            order[q] = p
+
+
+@kernel
+def _fill(data, indices, indptr, out):
+    for i in range(len(indptr) - 1):
+        row = out[i]
+        row[:] = 0
+        for p in range(indptr[i], indptr[i + 1]):
+            row[indices[p]] = data[p]
 
 
 @kernel
 def _csr_matmul(data, indices, indptr, W, out):
+    """out[i] = sum_p data[p] * W[indices[p]]"""
     for i in range(len(indptr) - 1):
-        out[i] = 0
-        for p in range(indptr[i], indptr[i + 1]):
-            value, j = data[p], indices[p]
-            for f in range(W.shape[1]):
-                out[i, f] += value * W[j, f]
+        row = out[i]
+        row[:] = 0
+        p, stop = indptr[i], indptr[i + 1]
+        while p + 4 <= stop:
+            a, b, c, d = data[p], data[p + 1], data[p + 2], data[p + 3]
+            W_a, W_b = W[indices[p]], W[indices[p + 1]]
+            W_c, W_d = W[indices[p + 2]], W[indices[p + 3]]
+            for f in range(len(row)):
+                row[f] += a * W_a[f] + b * W_b[f] + c * W_c[f] + d * W_d[f]
+            p += 4
+        while p < stop:
+            a, W_a = data[p], W[indices[p]]
+            for f in range(len(row)):
+                row[f] += a * W_a[f]
+            p += 1
 
 
 @kernel
 def _csr_adjoint(d_out, W, indices, indptr, d_data):
+    """d_data[p] += d_out[i] . W[indices[p]]"""
     for i in range(len(indptr) - 1):
+        row = d_out[i]
         for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
+            atom = W[indices[p]]
             total = d_data.dtype.type(0)
-            for f in range(W.shape[1]):
-                total += d_out[i, f] * W[j, f]
+            for f in range(len(row)):
+                total += row[f] * atom[f]
             d_data[p] += total
 
 
 @kernel
-def _csr_weight_gradient(data, indices, indptr, A, position, out):
-    for i in range(len(indptr) - 1):
-        for p in range(indptr[i], indptr[i + 1]):
-            value, r = data[p], position[indices[p]]
-            for f in range(A.shape[1]):
-                out[r, f] += value * A[i, f]
+def _weighted_sum(weights, index, W, out):
+    """out = sum_a weights[a] * W[index[a]]"""
+    for a in range(len(index)):
+        weight, row = weights[a], W[index[a]]
+        for f in range(len(out)):
+            out[f] += weight * row[f]
 
 
-def matmul(code, W):
+# --- products ------------------------------------------------------------------------------------
+
+
+def affine(X, W, b, out):
+    """``X @ W.T + b``, (n, d) by (m, d), written into ``out``."""
+    n_rows, n_columns = out.shape
+    if sp.issparse(X):
+        W_T = np.ascontiguousarray(W.T)
+
+        def part(rows):
+            indptr = X.indptr[rows.start : rows.stop + 1]
+            _csr_matmul(X.data, X.indices, indptr, W_T, out[rows])
+            out[rows] += b
+
+        for_each_part(part, n_rows, n_columns * (1 + X.nnz // n_rows))
+        return out
+
+    def of_tile(tile):
+        np.matmul(X, W[tile].T, out=out[:, tile])
+        out[:, tile] += b[tile]
+
+    for_each(of_tile, cut(n_columns, TILE))
+    return out
+
+
+def matmul(code, W, out=None):
     """``code @ W``, (n, m) by (m, d)."""
+    n_rows = code.shape[0]
+    if out is None:
+        out = np.empty((n_rows, W.shape[1]), W.dtype)
     if not isinstance(code, CSR):
-        return code @ W
-    out = np.empty((code.shape[0], W.shape[1]), dtype=W.dtype)
-    _csr_matmul(code.data, code.indices, code.indptr, W, out)
+        for_each(lambda rows: np.matmul(code[rows], W, out=out[rows]), cut(n_rows, TILE))
+        return out
+
+    def part(rows):
+        _csr_matmul(code.data, code.indices, code.indptr[rows.start : rows.stop + 1], W, out[rows])
+
+    for_each_part(part, n_rows, _per_row(code) * W.shape[1])
     return out
 
 
 def add_adjoint(d_out, W, d_code):
     """Add ``d_out @ W.T`` to ``d_code`` in place, on the support where ``d_code`` is a CSR."""
-    if isinstance(d_code, CSR):
-        _csr_adjoint(d_out, W, d_code.indices, d_code.indptr, d_code.data)
-    else:
-        d_code += d_out @ W.T
+    if not isinstance(d_code, CSR):
+        for_each(lambda tile: _add_product(d_out, W[tile], d_code[:, tile]), cut(len(W), TILE))
+        return
+
+    def part(rows):
+        indptr = d_code.indptr[rows.start : rows.stop + 1]
+        _csr_adjoint(d_out[rows], W, d_code.indices, indptr, d_code.data)
+
+    for_each_part(part, len(d_out), _per_row(d_code) * W.shape[1])
 
 
-def weight_gradient(code, A):
-    """``code.T @ A``, (n, m) and (n, d) to (m, d); ``Rows`` where the code is a CSR.
+def _add_product(A, W, out):
+    out += A @ W.T
 
-    ``A`` may be a SciPy CSR array (sparse X in the encoder's gradient).
+
+def _per_row(code):
+    return 1 + len(code.data) // max(1, code.shape[0])
+
+
+def weight_gradient(code, A, shift=None):
+    """Gradient ``code.T @ (A - shift)``, (n, m) and (n, d) to (m, d).
+
+    A `Product` of the rows that fire where the code is a CSR, not formed until it is used. ``A``
+    may be a SciPy CSR array (sparse X in the encoder's gradient); with a dense A shift it before.
     """
-    if sp.issparse(A):
-        if not isinstance(code, CSR):
-            return np.ascontiguousarray((A.T @ code).T)
-        active, position = _active(code)
-        of_active = sp.csr_array(
-            (code.data, position[code.indices], code.indptr), shape=(code.shape[0], len(active))
-        )
-        return Rows(active, np.ascontiguousarray((of_active.T @ A).toarray()), code.n_columns)
-    if not isinstance(code, CSR):
-        return code.T @ A
-    active, position = _active(code)
-    out = np.zeros((len(active), A.shape[1]), dtype=A.dtype)
-    _csr_weight_gradient(code.data, code.indices, code.indptr, A, position, out)
-    return Rows(active, out, code.n_columns)
+    if isinstance(code, CSR):
+        return Product(code, A, shift)
+    if not sp.issparse(A):
+        out = np.empty((code.shape[1], A.shape[1]), A.dtype)
+        for_each(lambda tile: np.matmul(code[:, tile].T, A, out=out[tile]), cut(len(out), TILE))
+        return out
+    gradient = np.ascontiguousarray((A.T @ code).T)
+    if shift is not None:
+        gradient -= np.outer(code.sum(axis=0), shift)
+    return gradient
 
 
 def column_sum(code):
     """The sum over rows, (m,); ``Rows`` where the code is a CSR."""
     if not isinstance(code, CSR):
         return code.sum(axis=0)
-    active, _ = _active(code)
-    total = np.bincount(code.indices, weights=code.data, minlength=code.n_columns)
-    return Rows(active, total[active].astype(code.data.dtype), code.n_columns)
+    columns = code.support.by_column
+    total = np.add.reduceat(code.data[columns.order], columns.starts[:-1])
+    return Rows(columns.active, total, code.shape[1])
 
 
-def shift_gradient(gradient, column_sums, shift):
-    """``(code.T @ (A - shift))`` from ``code.T @ A`` and the column sums of the code."""
-    if isinstance(gradient, Rows):
-        gradient.values[:] -= np.outer(column_sums.values, shift)
-    else:
-        gradient -= np.outer(column_sums, shift)
-    return gradient
+def vector_product(column_sums, W):
+    """``column_sums @ W``, (d,), from what ``column_sum`` gave."""
+    if not isinstance(column_sums, Rows):
+        return column_sums @ W
+    blocks = cut(len(column_sums.index), TILE)  # sums of fixed blocks, added in their order
+    sums = np.zeros((len(blocks), W.shape[1]), W.dtype)
 
+    def of_block(b):
+        _weighted_sum(column_sums.values[blocks[b]], column_sums.index[blocks[b]], W, sums[b])
 
-def _active(code):
-    """The latents that fire in a CSR code, and where each of them stands in that list."""
-    fires = np.zeros(code.n_columns, dtype=bool)
-    fires[code.indices] = True
-    return np.flatnonzero(fires), np.cumsum(fires) - 1
+    for_each(of_block, range(len(blocks)))
+    return sums.sum(axis=0)
 
 
 def dense_block(X):
     """A block of X as a dense array."""
     return X.toarray() if sp.issparse(X) else X
-
-
-# --- gradients -----------------------------------------------------------------------------------
-
-
-def add_gradient(grads, name, gradient):
-    """Add to ``grads[name]``. Only this module knows the two kinds of gradient."""
-    present = grads.get(name)
-    if present is None:
-        grads[name] = gradient
-    elif isinstance(present, Rows) and isinstance(gradient, Rows):
-        grads[name] = _add_rows(present, gradient)
-    elif isinstance(present, Rows):
-        total = np.array(gradient)
-        total[present.index] += present.values
-        grads[name] = total
-    elif isinstance(gradient, Rows):
-        present[gradient.index] += gradient.values
-    else:
-        present += gradient
-
-
-def _add_rows(a, b):
-    if np.array_equal(a.index, b.index):
-        return replace(a, values=a.values + b.values)
-    index = np.union1d(a.index, b.index)
-    total = np.zeros((len(index), *a.values.shape[1:]), dtype=a.values.dtype)
-    total[np.searchsorted(index, a.index)] += a.values
-    total[np.searchsorted(index, b.index)] += b.values
-    return Rows(index, total, a.n_rows)
-
-
-def dense_gradient(gradient):
-    """The gradient as an array of the parameter's shape."""
-    if not isinstance(gradient, Rows):
-        return gradient
-    out = np.zeros((gradient.n_rows, *gradient.values.shape[1:]), dtype=gradient.values.dtype)
-    out[gradient.index] = gradient.values
-    return out
 
 
 def weighted_moments(X, weight):

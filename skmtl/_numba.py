@@ -1,9 +1,11 @@
-"""How every kernel is compiled."""
+"""How every kernel is compiled, and what Numba says about threads."""
 
+import sys
 import warnings
 from typing import Any
 
-from numba import njit
+from numba import config, get_num_threads, njit, types
+from numba.extending import overload
 
 # Reassociation and fused multiply-add are allowed; NaN and infinity keep their meaning.
 _OPTIONS: dict[str, Any] = {
@@ -34,3 +36,27 @@ def kernel(function):
                 stacklevel=2,
             )
         return njit(**_OPTIONS)(function)
+
+
+def by_precision(single, double):
+    """Let kernels use ``single(x)`` or ``double(x)``, by the type of x, for the decorated function.
+
+    The decorated function itself says what is meant, and is what runs without a compiler.
+    """
+
+    def decorate(function):
+        @overload(function, jit_options=_OPTIONS)
+        def implementation(x):
+            return single if x == types.float32 else double
+
+        return function
+
+    return decorate
+
+
+def thread_limit():
+    """What ``numba.get_num_threads()`` says, without starting Numba's own threads to ask."""
+    parallel = sys.modules.get("numba.np.ufunc.parallel")
+    if getattr(parallel, "_is_initialized", False):
+        return get_num_threads()
+    return config.NUMBA_NUM_THREADS

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.special import logsumexp
 
-from skmtl import _autoencoder, _heads, _linalg
+from skmtl import _autoencoder, _heads, _linalg, _scratch
 from skmtl._autoencoder import Adjoints, Signals
+from skmtl._gradients import add_gradient
 
 
 class Batch(NamedTuple):
@@ -41,21 +43,31 @@ class Additive:
     loss: Any
 
     def value_and_backward(self, params, X, weight, fwd, adj, grads):
-        X = _linalg.dense_block(X)
-        fwd.recon = _autoencoder.decode(params, fwd.code)
-        adj.recon = np.empty_like(fwd.recon)
-        value = self.loss.value_and_grad(fwd.recon, X, weight, adj.recon)
+        fwd.recon, target = self._compared(params, X, fwd)
+        adj.recon = _scratch.empty("d_recon", fwd.recon.shape, fwd.recon.dtype)
+        value = self.loss.value_and_grad(fwd.recon, target, weight, adj.recon)
         _autoencoder.decoder_backward(params, fwd, adj, grads)
         return value
 
     def per_row(self, params, X, fwd):
-        return self.loss.per_row(_autoencoder.decode(params, fwd.code), _linalg.dense_block(X))
+        return self.loss.per_row(*self._compared(params, X, fwd))
+
+    def _compared(self, params, X, fwd):
+        """Reconstruction and X, both measured from ``b_dec`` where only their difference counts."""
+        shifted = self.loss.shifts_input
+        recon = _autoencoder.decode(params, fwd.code, shifted)
+        if not sp.issparse(X):
+            return recon, fwd.input
+        X = X.toarray()  # a batch, never the whole of X
+        if shifted:
+            X -= params["b_dec"]
+        return recon, X
 
     def code(self, params, X, fwd):
         return fwd.code
 
     def inverse(self, params, code):
-        return self.loss.link(_autoencoder.decode(params, code))
+        return self.loss.link(code @ params["W_dec"] + params["b_dec"])
 
 
 @dataclass
@@ -133,12 +145,13 @@ class Objective:
         for term in (self.sparsifier.term, *self.terms):
             value += term(batch, fwd, adj, params, state, grads, own)
         self.sparsifier.backward(fwd, adj, params, grads, step)
-        _autoencoder.encoder_backward(params, batch.X, self.shifted, adj, grads)
+        _autoencoder.encoder_backward(params, fwd.input, self.shifted, adj, grads)
         return value, grads
 
     def forward(self, params, X, step):
-        pre = _autoencoder.pre_activations(params, X, self.shifted)
-        return Signals(pre=pre, code=self.sparsifier.forward(pre, params, step))
+        rows = _autoencoder.encoder_input(params, X, self.shifted)
+        pre = _autoencoder.pre_activations(params, rows, self.shifted)
+        return Signals(pre, self.sparsifier.forward(pre, params, step), input=rows)
 
     # --- at inference: a row's result depends on that row alone -----------------------------------
 
@@ -165,7 +178,12 @@ class Objective:
 
     def freeze(self, params, blocks, weight):
         """Let the sparsifier set what inference needs from the training rows."""
-        pre_blocks = (_autoencoder.pre_activations(params, X, self.shifted) for X in blocks)
+        pre_blocks = (
+            _autoencoder.pre_activations(
+                params, _autoencoder.encoder_input(params, X, self.shifted), self.shifted
+            ).copy()  # whoever is handed blocks may keep them
+            for X in blocks
+        )
         self.sparsifier.freeze(pre_blocks, weight, params)
 
 
@@ -182,6 +200,6 @@ class WeightDecay:
             W = params.get(name)
             if W is None:  # a mixture may have no encoder
                 continue
-            _linalg.add_gradient(grads, name, W.dtype.type(self.amount) * W)
+            add_gradient(grads, name, W.dtype.type(self.amount) * W)
             value += 0.5 * self.amount * float(np.vdot(W, W))
         return value

@@ -1,24 +1,37 @@
 """Threads: the only module that starts them or limits those of others.
 
-Rows are cut into blocks of a fixed size that does not depend on the number of threads, every
-block is computed with one BLAS thread, and no two blocks write to the same place. So the bits of
-a result do not depend on ``n_jobs``.
+Work is cut into blocks of rows or of latents. How dense products are cut depends on shapes alone;
+whatever else is cut computes each row, or each latent, by itself. Every block uses one BLAS
+thread, and no two blocks write to the same place. So the bits of a result do not depend on
+``n_jobs``.
 """
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
+from skmtl import _scratch
+from skmtl._numba import thread_limit
+
 BLOCK_ROWS = 1024
+# Elements that must be touched before a second thread pays for waking it.
+WORTH_A_THREAD = 1 << 17
+_here = threading.local()  # not inherited: blocks do not cut themselves once more
 
 
 @cache
 def _controller():
     return ThreadpoolController()  # scanning the loaded libraries takes milliseconds: do it once
+
+
+def _blas_threads():
+    found = _controller().select(user_api="blas").lib_controllers
+    return max((lib.num_threads for lib in found), default=thread_limit())
 
 
 class OneThreadBLAS:
@@ -27,11 +40,14 @@ class OneThreadBLAS:
     _lock = threading.Lock()
     _depth = 0
     _limit: Any = None
+    #: Threads that BLAS was allowed before we came.
+    n_allowed = 1
 
     def __enter__(self):
         cls = OneThreadBLAS
         with cls._lock:
             if cls._depth == 0:
+                cls.n_allowed = _blas_threads()
                 cls._limit = _controller().limit(limits=1, user_api="blas")
                 cls._limit.__enter__()
             cls._depth += 1
@@ -46,6 +62,65 @@ class OneThreadBLAS:
                 cls._limit = None
 
 
+@contextmanager
+def workers(n_jobs=None):
+    """Context in which ``for_each`` uses threads, BLAS one in each of them.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        As in joblib: None is 1 unless a ``joblib.parallel_config`` says otherwise. Never more
+        than ``numba.get_num_threads()`` and threadpoolctl's limit on BLAS allow.
+    """
+    with OneThreadBLAS(), _scratch.region():
+        wanted = effective_n_jobs(n_jobs)
+        n_threads = min(wanted, thread_limit(), OneThreadBLAS.n_allowed) if wanted > 1 else 1
+        outer = getattr(_here, "pool", None)
+        try:
+            if n_threads == 1:
+                _here.pool = None
+                yield
+            else:
+                with ThreadPoolExecutor(n_threads, initializer=_scratch.begin) as pool:
+                    _here.pool, pool.n_threads = pool, n_threads
+                    yield
+        finally:
+            _here.pool = outer
+
+
+def cut(n, size):
+    """Slices of at most ``size`` that cover ``range(n)``."""
+    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
+
+
+def for_each(function, blocks):
+    """``[function(block) for block in blocks]``, on the threads of ``workers`` if there are any."""
+    pool = getattr(_here, "pool", None)
+    if pool is None or len(blocks) == 1:
+        return [function(block) for block in blocks]
+    return list(pool.map(function, blocks))
+
+
+def for_each_part(function, n, cost):
+    """``function(slice)`` over a cut of ``range(n)`` that results must not depend on.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a slice; writes where no other slice does.
+    n : int
+        Number of rows or latents.
+    cost : int
+        Elements touched for each of them; little work is not cut.
+    """
+    pool = getattr(_here, "pool", None)
+    if pool is None or n * cost < 2 * WORTH_A_THREAD:
+        function(slice(0, n))
+    else:  # several parts a thread: none waits long for the last
+        n_parts = min(4 * pool.n_threads, n * cost // WORTH_A_THREAD, n)
+        list(pool.map(function, cut(n, -(-n // n_parts))))
+
+
 def map_row_blocks(function, n_rows, n_jobs=None):
     """Call ``function(slice)`` for each block of rows; return the results in order.
 
@@ -56,18 +131,14 @@ def map_row_blocks(function, n_rows, n_jobs=None):
     n_rows : int
         Number of rows, cut into blocks of 1024.
     n_jobs : int or None
-        As in joblib: None is 1 unless a ``joblib.parallel_config`` says otherwise.
+        As in `workers`.
 
     Returns
     -------
     list
     """
-    blocks = [slice(i, min(i + BLOCK_ROWS, n_rows)) for i in range(0, n_rows, BLOCK_ROWS)]
+    blocks = cut(n_rows, BLOCK_ROWS)
     if len(blocks) == 1:
         return [function(blocks[0])]
-    n_threads = min(effective_n_jobs(n_jobs), len(blocks))
-    with OneThreadBLAS():
-        if n_threads == 1:
-            return [function(block) for block in blocks]
-        with ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(function, blocks))
+    with workers(n_jobs):
+        return for_each(function, blocks)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skmtl import _gradients
 from skmtl._objectives import Batch, Step
-from skmtl._threads import BLOCK_ROWS, OneThreadBLAS
+from skmtl._threads import BLOCK_ROWS, for_each, workers
 
 
 @dataclass
@@ -108,16 +109,38 @@ def run_epoch(objective, params, state, data, settings, epoch):
         )
         if not np.isfinite(value):
             raise _diverged(epoch, data, settings)
-        for constraint in settings.constraints:
-            constraint.project(grads, params)
-        settings.optimizer.step(params, grads, state["optimizer"], lr)
-        for constraint in settings.constraints:
-            constraint.after_step(params, grads, lr)
+        update(params, grads, settings, state["optimizer"], lr)
         total += value * len(weight)
     return total / data.n_rows
 
 
-def minimize(objective, params, state, data, settings, *, validation=None, watch=None):
+def update(params, grads, settings, state, lr):
+    """A step of the optimizer, with the constraints of each parameter around it.
+
+    Block of rows by block of rows: rows of a parameter are independent here.
+    """
+    settings.optimizer.begin(state)
+
+    def update_block(name, gradient, part):
+        rows = _gradients.block(gradient, part)
+        constraints = [c for c in settings.constraints if c.name == name]
+        for constraint in constraints:
+            constraint.project(rows, params[name])
+        settings.optimizer.update(name, rows, params, state, lr)
+        for constraint in constraints:
+            constraint.after_step(rows, params[name], lr)
+
+    for_each(
+        lambda block: update_block(*block),
+        [
+            (name, gradient, part)
+            for name, gradient in grads.items()
+            for part in _gradients.parts(gradient)
+        ],
+    )
+
+
+def minimize(objective, params, state, data, settings, *, validation=None, watch=None, n_jobs=None):
     """Epochs until the loss stops improving by ``tol``.
 
     The watched loss is the training loss, or with ``early_stopping`` that of ``validation``, whose
@@ -130,7 +153,7 @@ def minimize(objective, params, state, data, settings, *, validation=None, watch
     watch = watch or Watch()
     history = History()
     best, best_params, stale, stopped = np.inf, None, 0, False
-    with OneThreadBLAS(), np.errstate(over="ignore", invalid="ignore"):
+    with workers(n_jobs), np.errstate(over="ignore", invalid="ignore"):
         for epoch in range(settings.max_iter):
             watch.begin(epoch)
             history.loss_curve.append(run_epoch(objective, params, state, data, settings, epoch))

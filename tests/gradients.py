@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl import _linalg
+from skmtl import _gradients
 
 
 def assert_gradient_matches(objective, params, *args, skip=(), eps=1e-6, n_directions=4, seed=0):
@@ -17,7 +17,7 @@ def assert_gradient_matches(objective, params, *args, skip=(), eps=1e-6, n_direc
         gradient = grads.get(name)
         if gradient is None:
             gradient = np.zeros_like(params[name])
-        gradient = _linalg.dense_gradient(gradient)
+        gradient = _gradients.dense_gradient(gradient)
         assert gradient.shape == params[name].shape, name
         for _ in range(n_directions):
             v = rng.standard_normal(params[name].shape)

@@ -10,7 +10,7 @@ import pytest
 import skmtl
 
 PACKAGE = Path(skmtl.__file__).parent
-GROUND = {"_linalg", "_threads", "_numba", "_sklearn"}
+GROUND = {"_gradients", "_linalg", "_math", "_numba", "_scratch", "_sklearn", "_threads"}
 COMPONENTS = {"sparsifiers", "losses", "optimizers", "balancers"}
 LABELS = {"_targets"}  # the only place that knows "missing"; satellites read labels through it
 ESTIMATORS = {"_transformer", "_classifier"}
@@ -19,8 +19,11 @@ MAY_IMPORT = {
     "_version": set(),
     "_numba": set(),
     "_sklearn": set(),
-    "_threads": set(),
-    "_linalg": {"_numba"},
+    "_math": {"_numba"},
+    "_scratch": set(),
+    "_threads": {"_numba", "_scratch"},
+    "_gradients": {"_numba", "_scratch", "_threads"},
+    "_linalg": {"_gradients", "_numba", "_threads"},
     **dict.fromkeys(COMPONENTS, GROUND),
     "_components": set(),
     "_targets": {"_arrays"},
@@ -28,11 +31,11 @@ MAY_IMPORT = {
     "_class_weight": set(),
     "_stratify": set(),
     "_schedules": set(),
-    "_autoencoder": {"_linalg"},
-    "_heads": {"_linalg", "_numba"},
-    "_constraints": {"_linalg"},
-    "_objectives": {"_autoencoder", "_heads", "_linalg"},
-    "_training": {"_objectives", "_threads"},
+    "_autoencoder": GROUND,
+    "_heads": GROUND,
+    "_constraints": GROUND,
+    "_objectives": GROUND | {"_autoencoder", "_heads"},
+    "_training": GROUND | {"_objectives"},
     "_validation": {"_arrays", "_sklearn", "_stratify"},
     "_data": {"_linalg", "_objectives", "_training", "_validation"},
     "_fitting": GROUND

@@ -3,8 +3,9 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
-from skmtl import _linalg
-from skmtl._linalg import CSR, Rows
+from skmtl import _gradients, _linalg
+from skmtl._gradients import Product, Rows
+from skmtl._linalg import CSR, Support
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def code(rng):
     dense = rng.standard_normal((6, 10)) * (rng.random((6, 10)) < 0.2)
     dense[2] = 0
     csr = sp.csr_array(dense)
-    return CSR(csr.data, csr.indices.astype(np.int64), csr.indptr.astype(np.int64), 10), dense
+    return CSR(csr.data, Support(csr.indices, csr.indptr.astype(np.int64), 10)), dense
 
 
 def test_products_agree_with_dense(code, rng):
@@ -25,24 +26,27 @@ def test_products_agree_with_dense(code, rng):
     assert_allclose(_linalg.to_dense(d_code), (d_out @ W.T) * (dense != 0), atol=1e-14)
     for A in (d_out, sp.csr_array(d_out)):
         gradient = _linalg.weight_gradient(csr, A)
-        assert isinstance(gradient, Rows)
-        assert_allclose(_linalg.dense_gradient(gradient), dense.T @ d_out, atol=1e-14)
+        assert isinstance(gradient, Product)
+        assert_allclose(_gradients.dense_gradient(gradient), dense.T @ d_out, atol=1e-14)
         assert_allclose(_linalg.weight_gradient(dense, A), dense.T @ d_out, atol=1e-14)
-    assert_allclose(_linalg.dense_gradient(_linalg.column_sum(csr)), dense.sum(axis=0), atol=1e-14)
+    assert_allclose(
+        _gradients.dense_gradient(_linalg.column_sum(csr)), dense.sum(axis=0), atol=1e-14
+    )
 
 
 def test_leaving_the_layout_changes_nothing(code):
     """Zeros on the support vanish from what is handed out, not from the code itself."""
     csr, dense = code
     csr.data[1] = 0
-    before = [part.copy() for part in csr[:3]]
+    parts = csr.data, csr.indices, csr.indptr
+    before = [part.copy() for part in parts]
     expected = dense.copy()
     expected[np.searchsorted(csr.indptr, 1, "right") - 1, csr.indices[1]] = 0
     assert_allclose(_linalg.to_dense(csr), expected)
     out = _linalg.to_scipy(csr)
     assert out.nnz == len(csr.data) - 1
     assert_allclose(out.toarray(), expected)
-    assert all(np.array_equal(a, b) for a, b in zip(before, csr[:3], strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(before, parts, strict=True))
 
 
 def test_join_sums_layouts(code):
@@ -54,7 +58,7 @@ def test_join_sums_layouts(code):
     assert np.array_equal(csr.data, before)
 
 
-def _gradients():
+def kinds():
     dense = np.arange(8.0).reshape(4, 2)
     return {
         "dense": dense,
@@ -63,15 +67,15 @@ def _gradients():
     }
 
 
-@pytest.mark.parametrize("first", _gradients())
-@pytest.mark.parametrize("second", _gradients())
+@pytest.mark.parametrize("first", kinds())
+@pytest.mark.parametrize("second", kinds())
 def test_add_gradient_sums_kinds(first, second):
-    a, b = _gradients()[first], _gradients()[second]
-    expected = _linalg.dense_gradient(a) + _linalg.dense_gradient(b)
+    a, b = kinds()[first], kinds()[second]
+    expected = _gradients.dense_gradient(a) + _gradients.dense_gradient(b)
     grads = {}
-    _linalg.add_gradient(grads, "W", a)
-    _linalg.add_gradient(grads, "W", b)
-    assert_allclose(_linalg.dense_gradient(grads["W"]), expected)
+    _gradients.add_gradient(grads, "W", a)
+    _gradients.add_gradient(grads, "W", b)
+    assert_allclose(_gradients.dense_gradient(grads["W"]), expected)
     assert isinstance(grads["W"], Rows) == ("rows" in first and "rows" in second)
 
 

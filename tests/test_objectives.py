@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl import _linalg
+from skmtl import _gradients, _linalg
 from skmtl._heads import softmax_by_task, softmax_loss
 from skmtl._objectives import Batch, Objective, Step, WeightDecay
 from skmtl.losses import SquaredError
@@ -75,7 +75,7 @@ def test_sparse_and_dense_codes_agree(k, monkeypatch):
         code = objective.forward(params, args[1].X, args[2]).code
         assert isinstance(code, _linalg.CSR) == (share == 1.0)
         value, grads = objective(params, *args)
-        values.append((value, {n: _linalg.dense_gradient(g) for n, g in grads.items()}))
+        values.append((value, {n: _gradients.dense_gradient(g) for n, g in grads.items()}))
     assert_allclose(values[0][0], values[1][0], rtol=1e-12)
     for name, gradient in values[0][1].items():
         assert_allclose(gradient, values[1][1][name], rtol=1e-10, atol=1e-13, err_msg=name)
@@ -92,8 +92,8 @@ def test_shards_add_up_to_the_batch(loss, sparsifier):
         shards.append(objective(params, state, part, Step(step.weight[rows])))
     assert_allclose(sum(v for v, _ in shards), value, rtol=1e-12)
     for name, gradient in grads.items():
-        total = sum(_linalg.dense_gradient(g[name]) for _, g in shards)
-        assert_allclose(total, _linalg.dense_gradient(gradient), rtol=1e-9, atol=1e-13)
+        total = sum(_gradients.dense_gradient(g[name]) for _, g in shards)
+        assert_allclose(total, _gradients.dense_gradient(gradient), rtol=1e-9, atol=1e-13)
 
 
 def test_masked_labels_change_nothing():
@@ -112,7 +112,7 @@ def test_masked_labels_change_nothing():
 
 def _flat(result):
     value, grads = result
-    return [np.asarray(value), *(_linalg.dense_gradient(grads[n]) for n in sorted(grads))]
+    return [np.asarray(value), *(_gradients.dense_gradient(grads[n]) for n in sorted(grads))]
 
 
 def test_task_losses_equal_their_twin(rng):

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.special import logit
 
 from skmtl._sklearn import Component
+from skmtl._threads import for_each_part
 
 
 def in_unit_interval(X):
@@ -15,6 +16,17 @@ def in_unit_interval(X):
 def clipped_logit(mean):
     """Logit of a mean; one that is 0 or 1 everywhere would ask for an infinite bias."""
     return logit(np.clip(mean, 1e-3, 1 - 1e-3))
+
+
+def sum_of_rows(kernel, recon, X, weight, d_recon):
+    """``sum_i weight[i] * loss_i`` by a kernel that writes gradient and loss of each row."""
+    row_loss = np.empty(len(X))
+
+    def part(rows):
+        kernel(recon[rows], X[rows], weight[rows], d_recon[rows], row_loss[rows])
+
+    for_each_part(part, *X.shape)
+    return float(weight @ row_loss)
 
 
 class Loss(Component):
@@ -32,7 +44,10 @@ class Loss(Component):
 
     @property
     def shifts_input(self):
-        """Whether the encoder sees ``X - b_dec``: where decoder bias and X live on one scale."""
+        """Whether only ``recon - X`` matters, so that bias and X live on one scale.
+
+        Then the encoder sees ``X - b_dec``, and the loss gets ``recon`` and X measured from it.
+        """
         return False
 
     def check_X(self, X, name="X"):

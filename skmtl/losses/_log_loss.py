@@ -7,20 +7,22 @@ d_recon = w_i (p - X)
 import numpy as np
 from scipy.special import expit
 
+from skmtl._math import exp_negative, log1p_unit
 from skmtl._numba import kernel
-from skmtl.losses._base import Loss, clipped_logit, in_unit_interval
+from skmtl.losses._base import Loss, clipped_logit, in_unit_interval, sum_of_rows
 
 
 @kernel
 def log_loss(recon, X, weight, d_recon, row_loss):
+    zero, one = recon.dtype.type(0), recon.dtype.type(1)
     for i in range(X.shape[0]):
         total = 0.0
         for f in range(X.shape[1]):
-            z = recon[i, f]
-            small = np.exp(-abs(z))  # in (0, 1]: neither form below overflows
-            p = 1 / (1 + small) if z >= 0 else small / (1 + small)
-            d_recon[i, f] = weight[i] * (p - X[i, f])
-            total += max(z, 0) - z * X[i, f] + np.log1p(small)
+            z, x = recon[i, f], X[i, f]
+            small = exp_negative(-abs(z))  # in (0, 1]: neither form below overflows
+            p = (one if z >= zero else small) / (one + small)
+            d_recon[i, f] = weight[i] * (p - x)
+            total += max(z, zero) - z * x + log1p_unit(small)
         row_loss[i] = total
 
 
@@ -57,6 +59,4 @@ class LogLoss(Loss):
         return cross_entropy.sum(axis=1)
 
     def value_and_grad(self, recon, X, weight, d_recon):
-        row_loss = np.empty(len(X))
-        log_loss(recon, X, weight, d_recon, row_loss)
-        return float(weight @ row_loss)
+        return sum_of_rows(log_loss, recon, X, weight, d_recon)

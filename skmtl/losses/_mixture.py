@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from scipy.special import expit, log_softmax, logit, logsumexp
 
 from skmtl import _linalg
+from skmtl._gradients import add_gradient
 from skmtl._sklearn import Options, StrOptions
 from skmtl.losses._base import Loss, clipped_logit, in_unit_interval
 
@@ -215,9 +216,9 @@ class Mixture(Loss):
             d_logits = (count[:, None] * params["W_dec"] - share.T @ shifted) / variance[:, None]
             distance = np.sum(share * self._squared_distance(X, params), axis=0)
             d_variance = 0.5 * (X.shape[1] * count / variance - distance / variance**2)
-            _linalg.add_gradient(grads, "log_variance", d_variance * free)
-        _linalg.add_gradient(grads, "b_dec", d_logits.sum(axis=0))
-        _linalg.add_gradient(grads, "W_dec", d_logits)
+            add_gradient(grads, "log_variance", d_variance * free)
+        add_gradient(grads, "b_dec", d_logits.sum(axis=0))
+        add_gradient(grads, "W_dec", d_logits)
 
     def means(self, params):
         """Mean of x under each component, (m, d)."""

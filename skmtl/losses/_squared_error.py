@@ -3,16 +3,18 @@
 import numpy as np
 
 from skmtl._numba import kernel
-from skmtl.losses._base import Loss
+from skmtl.losses._base import Loss, sum_of_rows
 
 
 @kernel
 def squared_error(recon, X, weight, d_recon, row_loss):
+    two = recon.dtype.type(2)
     for i in range(X.shape[0]):
         total = 0.0
+        slope = two * weight[i]
         for f in range(X.shape[1]):
             residual = recon[i, f] - X[i, f]
-            d_recon[i, f] = 2 * weight[i] * residual
+            d_recon[i, f] = slope * residual
             total += residual * residual
         row_loss[i] = total
 
@@ -44,6 +46,4 @@ class SquaredError(Loss):
         return np.einsum("if,if->i", residual, residual)
 
     def value_and_grad(self, recon, X, weight, d_recon):
-        row_loss = np.empty(len(X))
-        squared_error(recon, X, weight, d_recon, row_loss)
-        return float(weight @ row_loss)
+        return sum_of_rows(squared_error, recon, X, weight, d_recon)

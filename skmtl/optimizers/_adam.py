@@ -18,11 +18,18 @@ from skmtl.optimizers._base import Optimizer
 
 @kernel
 def adam(w, g, m, v, constants):
-    beta1, beta2, m_scale, v_scale, epsilon, lr, shrink = constants
+    rise1, rise2, m_scale, v_scale, epsilon, lr, shrink = constants
     for a in range(w.size):
-        m[a] = beta1 * m[a] + (1 - beta1) * g[a]
-        v[a] = beta2 * v[a] + (1 - beta2) * g[a] * g[a]
+        m[a] += rise1 * (g[a] - m[a])
+        v[a] += rise2 * (g[a] * g[a] - v[a])
         w[a] = shrink * w[a] - lr * (m[a] * m_scale) / (np.sqrt(v[a] * v_scale) + epsilon)
+
+
+@kernel
+def adam_rows(w, index, g, m, v, constants):
+    for a in range(len(index)):
+        j = index[a]
+        adam(w[j], g[a], m[j], v[j], constants)
 
 
 class Adam(Optimizer):
@@ -61,30 +68,32 @@ class Adam(Optimizer):
         self.epsilon = epsilon
 
     def _update(self, value, gradient, moments, t, lr):
-        self._adam(value, gradient, moments, t, lr, shrink=1.0)
-
-    def _adam(self, value, gradient, moments, t, lr, shrink):
-        m, v = moments
-        # Bias corrections in float64, the loop in the arrays' own type.
-        constants = np.array(
-            [
-                self.beta_1,
-                self.beta_2,
-                1 / (1 - self.beta_1**t),
-                1 / (1 - self.beta_2**t),
-                self.epsilon,
-                lr,
-                shrink,
-            ],
-            dtype=value.dtype,
-        )
         adam(
             value.reshape(-1),
             np.ascontiguousarray(gradient).reshape(-1),
-            m.reshape(-1),
-            v.reshape(-1),
-            constants,
+            *(moment.reshape(-1) for moment in moments),
+            self._constants(value, t, lr),
         )
+
+    def _update_rows(self, value, index, gradient, moments, t, lr):
+        rows = (len(value), -1)
+        adam_rows(
+            value.reshape(rows),
+            index,
+            gradient.reshape(len(index), -1),
+            *(moment.reshape(rows) for moment in moments),
+            self._constants(value, t, lr),
+        )
+
+    def _constants(self, value, t, lr):
+        # Bias corrections in float64, the loop in the arrays' own type.
+        rise1, rise2 = 1 - self.beta_1, 1 - self.beta_2
+        scales = 1 / (1 - self.beta_1**t), 1 / (1 - self.beta_2**t)
+        constants = (rise1, rise2, *scales, self.epsilon, lr, self._shrink(value, lr))
+        return tuple(map(value.dtype.type, constants))
+
+    def _shrink(self, value, lr):
+        return 1.0
 
 
 class AdamW(Adam):
@@ -118,6 +127,5 @@ class AdamW(Adam):
         super().__init__(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
         self.decay = decay
 
-    def _update(self, value, gradient, moments, t, lr):
-        shrink = 1 - lr * self.decay if value.ndim == 2 else 1.0
-        self._adam(value, gradient, moments, t, lr, shrink)
+    def _shrink(self, value, lr):
+        return 1 - lr * self.decay if value.ndim == 2 else 1.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl._linalg import Rows
+from skmtl._gradients import Rows
 from skmtl._sklearn import Component
 
 
@@ -26,18 +26,26 @@ class Optimizer(Component):
             },
         }
 
-    def step(self, params, grads, state, lr):
-        """Update ``params`` and ``state`` in place."""
+    def begin(self, state):
+        """Count a step; its updates follow."""
         state["t"] += 1
+
+    def update(self, name, gradient, params, state, lr):
+        """Update one array, or with ``Rows`` some of its rows, and its moments in place.
+
+        May be called several times a step, and from several threads, with different rows.
+        """
+        value, moments, t = params[name], state["moments"][name], state["t"]
+        if isinstance(gradient, Rows):
+            self._update_rows(value, gradient.index, gradient.values, moments, t, lr)
+        else:
+            self._update(value, gradient, moments, t, lr)
+
+    def step(self, params, grads, state, lr):
+        """Update ``params`` and ``state`` in place by arrays and ``Rows``."""
+        self.begin(state)
         for name, gradient in grads.items():
-            value, moments = params[name], state["moments"][name]
-            if isinstance(gradient, Rows):
-                rows = [np.ascontiguousarray(a[gradient.index]) for a in (value, *moments)]
-                self._update(rows[0], gradient.values, rows[1:], state["t"], lr)
-                for array, updated in zip((value, *moments), rows, strict=True):
-                    array[gradient.index] = updated
-            else:
-                self._update(value, gradient, moments, state["t"], lr)
+            self.update(name, gradient, params, state, lr)
 
     def reset_rows(self, state, name, rows):
         """Forget the moments of some rows of one array."""
@@ -47,3 +55,10 @@ class Optimizer(Component):
     def _update(self, value, gradient, moments, t, lr):
         """Update one C-contiguous array and its moments in place."""
         raise NotImplementedError
+
+    def _update_rows(self, value, index, gradient, moments, t, lr):
+        """The same for the rows ``index``: on copies, unless a subclass knows better."""
+        rows = [array[index] for array in (value, *moments)]
+        self._update(rows[0], gradient, rows[1:], t, lr)
+        for array, updated in zip((value, *moments), rows, strict=True):
+            array[index] = updated

@@ -11,74 +11,127 @@ import numpy as np
 from skmtl import _linalg
 from skmtl._numba import kernel
 from skmtl._sklearn import Interval
+from skmtl._threads import for_each_part
 from skmtl.sparsifiers._base import Sparsifier
 
 
 @kernel
-def sort_by_column(indices, values, size):
-    """Insertion sort of the first ``size`` entries of two arrays."""
-    for a in range(1, size):
-        value, column = values[a], indices[a]
-        b = a - 1
-        while b >= 0 and indices[b] > column:
-            values[b + 1] = values[b]
-            indices[b + 1] = indices[b]
-            b -= 1
-        values[b + 1] = value
-        indices[b + 1] = column
+def group_maxima(row, top):
+    """top[g] = max(row[g], row[g + G], row[g + 2 G], ...),  G = len(top)"""
+    n_groups = len(top)
+    top[:] = row[:n_groups]
+    start = n_groups
+    while start + n_groups <= len(row):
+        part = row[start : start + n_groups]
+        for g in range(n_groups):
+            top[g] = part[g] if part[g] > top[g] else top[g]
+        start += n_groups
+    for g in range(len(row) - start):
+        top[g] = row[start + g] if row[start + g] > top[g] else top[g]
+
+
+@kernel
+def floor_under(top, k, guess):
+    """A floor of 0 or more that at least k of the maxima exceed, else 0; by bisection, few more."""
+    half = top.dtype.type(0.5)
+    low, high = top.dtype.type(0), top.dtype.type(0)
+    for g in range(len(top)):
+        high = top[g] if top[g] > high else high
+    floor = guess if guess < high else half * high
+    for _ in range(24):
+        above = np.int32(0)
+        for g in range(len(top)):
+            above += np.int32(top[g] > floor)
+        if above < k:
+            high = floor
+        else:
+            low = floor
+            if above <= k + k // 4:
+                break
+        floor = half * (low + high)
+        if not low < floor < high:
+            break
+    return low
+
+
+@kernel
+def sift_down(heap, value):
+    """Put value in the root's place of a heap whose parents are not above their children."""
+    parent, size = 0, len(heap)
+    while True:
+        child = 2 * parent + 1
+        if child >= size:
+            break
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= value:
+            break
+        heap[parent] = heap[child]
+        parent = child
+    heap[parent] = value
+
+
+@kernel
+def kth_largest(values, size, heap):
+    """The k-th largest of the first ``size`` values; the k = len(heap) largest stay in heap."""
+    heap[:] = 0  # below all values
+    for p in range(size):
+        if values[p] > heap[0]:
+            sift_down(heap, values[p])
+    return heap[0]
 
 
 @kernel
 def largest_positive(pre, k, indices, values, counts):
     """Row by row the k largest positive entries, by ascending column.
 
-    A heap holds the best so far, the worst of them at its root; an entry enters only if it is
-    strictly larger than the root, which gives equal entries to the lower column.
+    The columns lie in 8 k groups (of one column each in a narrow row). A floor that k groups reach
+    is one that the k largest entries reach, so only entries above it, in such groups, are
+    candidates; there are hardly more than k of them. What touches every entry is one pass of
+    maxima, which needs no branch.
     """
+    n_columns = pre.shape[1]
+    n_groups = (8 * k + 15) // 16 * 16
+    if 2 * n_groups > n_columns:
+        n_groups = n_columns
+    top = np.empty(n_groups, pre.dtype)
+    group = np.empty(n_groups + 1, np.int32)
+    heap = np.empty(k, pre.dtype)
+    held_values = np.empty(n_columns + 1, pre.dtype)
+    held_columns = np.empty(n_columns + 1, np.int32)
+    floor = pre.dtype.type(0)
     for i in range(pre.shape[0]):
-        heap_value, heap_index, size = values[i], indices[i], 0
-        for j in range(pre.shape[1]):
-            value = pre[i, j]
-            if not value > 0:
-                continue
-            if size < k:  # grow: put at the end, move up while worse than the parent
-                child = size
+        row = pre[i]
+        group_maxima(row, top)
+        floor = floor_under(top, k, floor)  # the last row's is a good guess
+        n_hit, n_held = 0, 0
+        for g in range(n_groups):
+            group[n_hit] = g
+            n_hit += top[g] > floor
+        for start in range(0, n_columns, n_groups):
+            for h in range(n_hit):
+                j = start + group[h]
+                if j >= n_columns:
+                    break
+                held_values[n_held] = row[j]
+                held_columns[n_held] = j
+                n_held += row[j] > floor
+        if n_held > k:
+            least = kth_largest(held_values, n_held, heap)
+            ties = 0  # how many entries equal to the k-th largest still fit
+            for p in range(k):
+                ties += heap[p] == least
+        else:
+            least, ties = floor, 0
+        size = 0
+        for p in range(n_held):
+            tie = held_values[p] == least and ties > 0
+            if held_values[p] > least or tie:
+                ties -= tie
+                values[i, size] = held_values[p]
+                indices[i, size] = held_columns[p]
                 size += 1
-                while child > 0:
-                    parent = (child - 1) // 2
-                    # Equal to the parent: the newcomer has the higher column, so it is worse.
-                    if heap_value[parent] < value:
-                        break
-                    heap_value[child] = heap_value[parent]
-                    heap_index[child] = heap_index[parent]
-                    child = parent
-                heap_value[child] = value
-                heap_index[child] = j
-            elif value > heap_value[0]:  # replace the root, move down past worse children
-                parent = 0
-                while True:
-                    child = 2 * parent + 1
-                    if child >= k:
-                        break
-                    right = child + 1
-                    if right < k and (
-                        heap_value[right] < heap_value[child]
-                        or (
-                            heap_value[right] == heap_value[child]
-                            and heap_index[right] > heap_index[child]
-                        )
-                    ):
-                        child = right
-                    # The newcomer has the highest column of all: on equal values it is worse.
-                    if heap_value[child] >= value:
-                        break
-                    heap_value[parent] = heap_value[child]
-                    heap_index[parent] = heap_index[child]
-                    parent = child
-                heap_value[parent] = value
-                heap_index[parent] = j
         counts[i] = size
-        sort_by_column(heap_index, heap_value, size)
 
 
 class TopK(Sparsifier):
@@ -115,8 +168,12 @@ class TopK(Sparsifier):
     def forward(self, pre, params, step):
         n_rows, n_components = pre.shape
         k = min(self.k, n_components)
-        indices = np.empty((n_rows, k), dtype=np.int64)
+        indices = np.empty((n_rows, k), dtype=np.int32)
         values = np.empty((n_rows, k), dtype=pre.dtype)
         counts = np.empty(n_rows, dtype=np.int64)
-        largest_positive(pre, k, indices, values, counts)
+        for_each_part(
+            lambda rows: largest_positive(pre[rows], k, indices[rows], values[rows], counts[rows]),
+            n_rows,
+            n_components,
+        )
         return _linalg.from_row_lists(indices, values, counts, n_components)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl._linalg import Rows
+from skmtl._gradients import Rows
 from skmtl.optimizers import SGD, Adam, AdamW
 from tests import instances, naive
 
