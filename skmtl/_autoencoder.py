@@ -22,7 +22,7 @@ from skmtl._gradients import add_gradient
 class Signals:
     """The values of a pass over a batch."""
 
-    pre: np.ndarray
+    pre: np.ndarray | None  # None where a fused sparsifier did not form it
     code: Any
     input: Any = None  # what the encoder multiplies: X, or X - b_dec where that is dense
     recon: np.ndarray | None = None
@@ -64,15 +64,27 @@ def encoder_input(params, X, shifted):
     return np.subtract(X, params["b_dec"], out=_scratch.empty("input", X.shape, X.dtype))
 
 
-def pre_activations(params, rows, shifted):
-    """``pre`` of the encoder's input."""
+def product_and_bias(params, rows, shifted):
+    """``pre`` of the encoder's input as a product and the bias that is to be added to it."""
     W_enc, b_enc = params.get("W_enc"), params["b_enc"]
+    n_rows, n_components = rows.shape[0], len(b_enc)
     if W_enc is None:  # a mixture that is not amortized: the same for all rows
-        return np.tile(b_enc, (rows.shape[0], 1))
+        return np.zeros((n_rows, n_components), b_enc.dtype), b_enc
     if shifted and sp.issparse(rows):  # the shift moves to the other side: X stays sparse
         b_enc = b_enc - W_enc @ params["b_dec"]
-    out = _scratch.empty("pre", (rows.shape[0], len(W_enc)), W_enc.dtype)
-    return _linalg.affine(rows, W_enc, b_enc, out)
+    out = _scratch.empty("pre", (n_rows, n_components), W_enc.dtype)
+    return _linalg.product(rows, W_enc, out), b_enc
+
+
+def encode(params, X, shifted, sparsifier, step):
+    """Signals up to the code."""
+    rows = encoder_input(params, X, shifted)
+    pre, bias = product_and_bias(params, rows, shifted)
+    fused = getattr(sparsifier, "encode", None)
+    if fused is not None:  # adds the bias in its own pass over the product
+        return Signals(None, fused(pre, bias, params, step), rows)
+    pre += bias
+    return Signals(pre, sparsifier.forward(pre, params, step), rows)
 
 
 def encoder_backward(params, rows, shifted, adj, grads):

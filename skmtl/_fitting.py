@@ -262,8 +262,8 @@ def firing_rate(estimator, data):
     objective, params = estimator._objective, estimator._params
 
     def weighted_count(block):
-        code = _linalg.to_dense(objective.code(params, data.batch.X[block]))
-        return data.weight[block].astype(np.float64) @ (code != 0)
+        code = objective.code(params, data.batch.X[block])
+        return _linalg.weighted_count(code, data.weight[block].astype(np.float64))
 
     counts = map_row_blocks(weighted_count, data.n_rows, estimator.n_jobs)
     return np.sum(counts, axis=0) / data.n_rows

@@ -21,6 +21,8 @@ from skmtl._threads import cut, for_each, for_each_part
 SPARSE_BELOW = 1 / 8
 # Columns of a product's result that one call of BLAS computes: a share of work for a thread.
 TILE = 512
+# The same for the encoder's product, the largest of all: rows, and latents.
+TILE_ROWS, TILE_LATENTS = 512, 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,8 +229,8 @@ def _weighted_sum(weights, index, W, out):
 # --- products ------------------------------------------------------------------------------------
 
 
-def affine(X, W, b, out):
-    """``X @ W.T + b``, (n, d) by (m, d), written into ``out``."""
+def product(X, W, out):
+    """``X @ W.T``, (n, d) by (m, d), written into ``out``."""
     n_rows, n_columns = out.shape
     if sp.issparse(X):
         W_T = np.ascontiguousarray(W.T)
@@ -236,16 +238,12 @@ def affine(X, W, b, out):
         def part(rows):
             indptr = X.indptr[rows.start : rows.stop + 1]
             _csr_matmul(X.data, X.indices, indptr, W_T, out[rows])
-            out[rows] += b
 
         for_each_part(part, n_rows, n_columns * (1 + X.nnz // n_rows))
         return out
-
-    def of_tile(tile):
-        np.matmul(X, W[tile].T, out=out[:, tile])
-        out[:, tile] += b[tile]
-
-    for_each(of_tile, cut(n_columns, TILE))
+    tile_rows = TILE_ROWS if n_rows > TILE_ROWS else TILE_ROWS // 2
+    tiles = [(i, j) for j in cut(n_columns, TILE_LATENTS) for i in cut(n_rows, tile_rows)]
+    for_each(lambda tile: np.matmul(X[tile[0]], W[tile[1]].T, out=out[tile]), tiles)
     return out
 
 
@@ -311,6 +309,14 @@ def column_sum(code):
     columns = code.support.by_column
     total = np.add.reduceat(code.data[columns.order], columns.starts[:-1])
     return Rows(columns.active, total, code.shape[1])
+
+
+def weighted_count(code, weight):
+    """Sum of the weights of the rows on which each latent is not zero, (m,)."""
+    if not isinstance(code, CSR):
+        return weight @ (code != 0)
+    of_entry = np.repeat(weight, np.diff(code.indptr)) * (code.data != 0)
+    return np.bincount(code.indices, weights=of_entry, minlength=code.shape[1])
 
 
 def vector_product(column_sums, W):

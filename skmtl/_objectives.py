@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from scipy.special import logsumexp
 
 from skmtl import _autoencoder, _heads, _linalg, _scratch
-from skmtl._autoencoder import Adjoints, Signals
+from skmtl._autoencoder import Adjoints
 from skmtl._gradients import add_gradient
 
 
@@ -149,9 +149,7 @@ class Objective:
         return value, grads
 
     def forward(self, params, X, step):
-        rows = _autoencoder.encoder_input(params, X, self.shifted)
-        pre = _autoencoder.pre_activations(params, rows, self.shifted)
-        return Signals(pre, self.sparsifier.forward(pre, params, step), input=rows)
+        return _autoencoder.encode(params, X, self.shifted, self.sparsifier, step)
 
     # --- at inference: a row's result depends on that row alone -----------------------------------
 
@@ -178,12 +176,13 @@ class Objective:
 
     def freeze(self, params, blocks, weight):
         """Let the sparsifier set what inference needs from the training rows."""
-        pre_blocks = (
-            _autoencoder.pre_activations(
-                params, _autoencoder.encoder_input(params, X, self.shifted), self.shifted
-            ).copy()  # whoever is handed blocks may keep them
-            for X in blocks
-        )
+
+        def pre(X):
+            rows = _autoencoder.encoder_input(params, X, self.shifted)
+            product, bias = _autoencoder.product_and_bias(params, rows, self.shifted)
+            return product + bias  # a new array: whoever is handed blocks may keep them
+
+        pre_blocks = (pre(X) for X in blocks)
         self.sparsifier.freeze(pre_blocks, weight, params)
 
 

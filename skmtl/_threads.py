@@ -7,7 +7,8 @@ thread, and no two blocks write to the same place. So the bits of a result do no
 """
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -75,17 +76,49 @@ def workers(n_jobs=None):
     with OneThreadBLAS(), _scratch.region():
         wanted = effective_n_jobs(n_jobs)
         n_threads = min(wanted, thread_limit(), OneThreadBLAS.n_allowed) if wanted > 1 else 1
-        outer = getattr(_here, "pool", None)
+        outer = getattr(_here, "team", None)
         try:
             if n_threads == 1:
-                _here.pool = None
+                _here.team = None
                 yield
             else:
-                with ThreadPoolExecutor(n_threads, initializer=_scratch.begin) as pool:
-                    _here.pool, pool.n_threads = pool, n_threads
+                with ThreadPoolExecutor(n_threads - 1, initializer=_scratch.begin) as pool:
+                    _here.team = Team(pool, n_threads)
                     yield
         finally:
-            _here.pool = outer
+            _here.team = outer
+
+
+class Team:
+    """This thread and those of a pool, which share out work between them."""
+
+    def __init__(self, pool, n_threads):
+        self.pool, self.n_threads = pool, n_threads
+
+    def do(self, function, blocks):
+        results: list = [None] * len(blocks)
+        left = deque(range(len(blocks)))  # taking from a deque is atomic
+
+        def take_part():
+            while left:
+                try:
+                    b = left.popleft()
+                except IndexError:  # another thread took the last
+                    return
+                results[b] = function(blocks[b])
+
+        n_helpers = min(self.n_threads, len(blocks)) - 1
+        helpers = [self.pool.submit(take_part) for _ in range(n_helpers)]
+        team, _here.team = _here.team, None  # a block does not cut itself once more
+        try:
+            take_part()
+        finally:
+            _here.team = team
+            left.clear()  # nothing more after an error
+            wait(helpers)
+        for helper in helpers:
+            helper.result()
+        return results
 
 
 def cut(n, size):
@@ -95,10 +128,10 @@ def cut(n, size):
 
 def for_each(function, blocks):
     """``[function(block) for block in blocks]``, on the threads of ``workers`` if there are any."""
-    pool = getattr(_here, "pool", None)
-    if pool is None or len(blocks) == 1:
+    team = getattr(_here, "team", None)
+    if team is None or len(blocks) == 1:
         return [function(block) for block in blocks]
-    return list(pool.map(function, blocks))
+    return team.do(function, blocks)
 
 
 def for_each_part(function, n, cost):
@@ -113,12 +146,12 @@ def for_each_part(function, n, cost):
     cost : int
         Elements touched for each of them; little work is not cut.
     """
-    pool = getattr(_here, "pool", None)
-    if pool is None or n * cost < 2 * WORTH_A_THREAD:
+    team = getattr(_here, "team", None)
+    if team is None or n * cost < 2 * WORTH_A_THREAD:
         function(slice(0, n))
     else:  # several parts a thread: none waits long for the last
-        n_parts = min(4 * pool.n_threads, n * cost // WORTH_A_THREAD, n)
-        list(pool.map(function, cut(n, -(-n // n_parts))))
+        n_parts = min(4 * team.n_threads, n * cost // WORTH_A_THREAD, n)
+        team.do(function, cut(n, -(-n // n_parts)))
 
 
 def map_row_blocks(function, n_rows, n_jobs=None):

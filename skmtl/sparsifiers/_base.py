@@ -1,5 +1,7 @@
 """The contract of a sparsifier, with the defaults that make it a plain relu."""
 
+from typing import Any
+
 import numpy as np
 
 from skmtl import _linalg
@@ -15,6 +17,14 @@ class Sparsifier(Component):
 
     #: Names of the arrays from ``init`` that the optimizer leaves alone.
     buffers: tuple = ()
+    #: Or a method ``encode(product, bias, params, step)``, the code of ``pre = product + bias`` for
+    #: a sparsifier that can add the bias in passing. ``fwd.pre`` is then None.
+    encode: Any = None
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "forward" in vars(cls) and "encode" not in vars(cls):
+            cls.encode = None  # an inherited one would go past the new forward
 
     def init(self, n_components, dtype, rng):
         """Arrays of the sparsifier's own, by name; trained unless listed in ``buffers``.

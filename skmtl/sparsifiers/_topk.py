@@ -16,18 +16,19 @@ from skmtl.sparsifiers._base import Sparsifier
 
 
 @kernel
-def group_maxima(row, top):
-    """top[g] = max(row[g], row[g + G], row[g + 2 G], ...),  G = len(top)"""
+def group_maxima(row, bias, top):
+    """top[g] = max of (row + bias)[g], [g + G], [g + 2 G], ...,  G = len(top)"""
     n_groups = len(top)
-    top[:] = row[:n_groups]
+    for g in range(n_groups):
+        top[g] = row[g] + bias[g]
     start = n_groups
-    while start + n_groups <= len(row):
-        part = row[start : start + n_groups]
-        for g in range(n_groups):
-            top[g] = part[g] if part[g] > top[g] else top[g]
-        start += n_groups
-    for g in range(len(row) - start):
-        top[g] = row[start + g] if row[start + g] > top[g] else top[g]
+    while start < len(row):
+        size = min(n_groups, len(row) - start)
+        part, b = row[start : start + size], bias[start : start + size]
+        for g in range(size):
+            value = part[g] + b[g]
+            top[g] = value if value > top[g] else top[g]
+        start += size
 
 
 @kernel
@@ -82,27 +83,27 @@ def kth_largest(values, size, heap):
 
 
 @kernel
-def largest_positive(pre, k, indices, values, counts):
-    """Row by row the k largest positive entries, by ascending column.
+def largest_positive(product, bias, k, indices, values, counts):
+    """Row by row the k largest positive entries of product + bias, by ascending column.
 
     The columns lie in 8 k groups (of one column each in a narrow row). A floor that k groups reach
     is one that the k largest entries reach, so only entries above it, in such groups, are
     candidates; there are hardly more than k of them. What touches every entry is one pass of
     maxima, which needs no branch.
     """
-    n_columns = pre.shape[1]
+    n_columns = product.shape[1]
     n_groups = (8 * k + 15) // 16 * 16
     if 2 * n_groups > n_columns:
         n_groups = n_columns
-    top = np.empty(n_groups, pre.dtype)
+    top = np.empty(n_groups, product.dtype)
     group = np.empty(n_groups + 1, np.int32)
-    heap = np.empty(k, pre.dtype)
-    held_values = np.empty(n_columns + 1, pre.dtype)
+    heap = np.empty(k, product.dtype)
+    held_values = np.empty(n_columns + 1, product.dtype)
     held_columns = np.empty(n_columns + 1, np.int32)
-    floor = pre.dtype.type(0)
-    for i in range(pre.shape[0]):
-        row = pre[i]
-        group_maxima(row, top)
+    floor = product.dtype.type(0)
+    for i in range(product.shape[0]):
+        row = product[i]
+        group_maxima(row, bias, top)
         floor = floor_under(top, k, floor)  # the last row's is a good guess
         n_hit, n_held = 0, 0
         for g in range(n_groups):
@@ -113,9 +114,10 @@ def largest_positive(pre, k, indices, values, counts):
                 j = start + group[h]
                 if j >= n_columns:
                     break
-                held_values[n_held] = row[j]
+                value = row[j] + bias[j]
+                held_values[n_held] = value
                 held_columns[n_held] = j
-                n_held += row[j] > floor
+                n_held += value > floor
         if n_held > k:
             least = kth_largest(held_values, n_held, heap)
             ties = 0  # how many entries equal to the k-th largest still fit
@@ -166,14 +168,17 @@ class TopK(Sparsifier):
         self.k = k
 
     def forward(self, pre, params, step):
-        n_rows, n_components = pre.shape
+        return TopK.encode(self, pre, np.zeros(pre.shape[1], pre.dtype), params, step)
+
+    def encode(self, product, bias, params, step):
+        n_rows, n_components = product.shape
         k = min(self.k, n_components)
         indices = np.empty((n_rows, k), dtype=np.int32)
-        values = np.empty((n_rows, k), dtype=pre.dtype)
+        values = np.empty((n_rows, k), dtype=product.dtype)
         counts = np.empty(n_rows, dtype=np.int64)
-        for_each_part(
-            lambda rows: largest_positive(pre[rows], k, indices[rows], values[rows], counts[rows]),
-            n_rows,
-            n_components,
-        )
+
+        def part(rows):
+            largest_positive(product[rows], bias, k, indices[rows], values[rows], counts[rows])
+
+        for_each_part(part, n_rows, n_components)
         return _linalg.from_row_lists(indices, values, counts, n_components)
