@@ -11,17 +11,24 @@ FOLDER = Path(__file__).parent / "results"
 
 def part(benchmark, name, settings, run, redo=False):
     """Result of one part: from its file where the settings are the same, else of ``run()``."""
-    path = FOLDER / f"{benchmark}-{name}.json"
-    settings = json.loads(json.dumps(settings))
-    if path.exists() and not redo:
-        kept = json.loads(path.read_text())
-        if kept["settings"] == settings:
-            return kept["result"]
-    result = run()
-    FOLDER.mkdir(exist_ok=True)
-    kept = {"commit": commit(), "settings": settings, "versions": versions(), "result": result}
-    path.write_text(json.dumps(kept) + "\n")
+    result = None if redo else kept(benchmark, name, settings)
+    if result is None:
+        result = run()
+        FOLDER.mkdir(exist_ok=True)
+        whole = {"commit": commit(), "settings": settings, "versions": versions()}
+        path = FOLDER / f"{benchmark}-{name}.json"
+        path.write_text(json.dumps(whole | {"result": result}) + "\n")
     return result
+
+
+def kept(benchmark, name, settings):
+    """Result of one part from its file, or None where there is none for these settings."""
+    path = FOLDER / f"{benchmark}-{name}.json"
+    if path.exists():
+        whole = json.loads(path.read_text())
+        if whole["settings"] == json.loads(json.dumps(settings)):
+            return whole["result"]
+    return None
 
 
 def commit():

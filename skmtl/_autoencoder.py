@@ -114,5 +114,5 @@ def decode(params, code, shifted):
 def decoder_backward(params, fwd, adj, grads):
     """From ``adj.recon`` to the gradients of ``W_dec`` and ``b_dec``; adds to ``adj.code``."""
     add_gradient(grads, "W_dec", _linalg.weight_gradient(fwd.code, adj.recon))
-    add_gradient(grads, "b_dec", adj.recon.sum(axis=0))
+    add_gradient(grads, "b_dec", _linalg.sum_rows(adj.recon))
     _linalg.add_adjoint(adj.recon, params["W_dec"], adj.code)

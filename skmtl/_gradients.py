@@ -105,9 +105,12 @@ class Product:
 
 def parts(gradient):
     """Slices of the rows of a gradient, for ``block``; a dense vector is one."""
-    if isinstance(gradient, np.ndarray) and gradient.ndim == 1:
-        return [slice(None)]
-    n_rows = len(gradient if isinstance(gradient, np.ndarray) else gradient.index)
+    if isinstance(gradient, np.ndarray):
+        if gradient.ndim == 1 or gradient.size <= BLOCK_SIZE:
+            return [slice(0, len(gradient))]
+        n_rows = len(gradient)
+    else:
+        n_rows = len(gradient.index)
     return cut(n_rows, max(1, BLOCK_SIZE // _width(gradient)))
 
 

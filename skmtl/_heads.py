@@ -72,6 +72,6 @@ def scores(params, code):
 def heads_backward(params, code, d_scores, task_weights, offsets, d_code, grads):
     """Each head takes its own gradient; what reaches the shared code is weighted by task."""
     add_gradient(grads, "W_head", _linalg.weight_gradient(code, d_scores))
-    add_gradient(grads, "b_head", d_scores.sum(axis=0))
+    add_gradient(grads, "b_head", _linalg.sum_rows(d_scores))
     by_column = np.repeat(task_weights, np.diff(offsets)).astype(d_scores.dtype)
     _linalg.add_adjoint(d_scores * by_column, params["W_head"], d_code)

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skmtl import _scratch
 from skmtl._gradients import Product, Rows
 from skmtl._numba import kernel
 from skmtl._threads import cut, for_each, for_each_part
@@ -226,6 +227,20 @@ def _weighted_sum(weights, index, W, out):
             out[f] += weight * row[f]
 
 
+@kernel
+def _moments(X, share, mean, variance):
+    for i in range(len(X)):
+        row, w = X[i], share[i]
+        for f in range(len(mean)):
+            mean[f] += w * row[f]
+    # Centred before squaring: no cancellation where the data lie far from the origin.
+    for i in range(len(X)):
+        row, w = X[i], share[i]
+        for f in range(len(mean)):
+            from_mean = row[f] - mean[f]
+            variance[f] += w * from_mean * from_mean
+
+
 # --- products ------------------------------------------------------------------------------------
 
 
@@ -241,6 +256,8 @@ def product(X, W, out):
 
         for_each_part(part, n_rows, n_columns * (1 + X.nnz // n_rows))
         return out
+    if n_rows * n_columns <= TILE * TILE // 2:
+        return np.matmul(X, W.T, out=out)
     tile_rows = TILE_ROWS if n_rows > TILE_ROWS else TILE_ROWS // 2
     tiles = [(i, j) for j in cut(n_columns, TILE_LATENTS) for i in cut(n_rows, tile_rows)]
     for_each(lambda tile: np.matmul(X[tile[0]], W[tile[1]].T, out=out[tile]), tiles)
@@ -253,6 +270,8 @@ def matmul(code, W, out=None):
     if out is None:
         out = np.empty((n_rows, W.shape[1]), W.dtype)
     if not isinstance(code, CSR):
+        if n_rows <= TILE:
+            return np.matmul(code, W, out=out)
         for_each(lambda rows: np.matmul(code[rows], W, out=out[rows]), cut(n_rows, TILE))
         return out
 
@@ -266,6 +285,9 @@ def matmul(code, W, out=None):
 def add_adjoint(d_out, W, d_code):
     """Add ``d_out @ W.T`` to ``d_code`` in place, on the support where ``d_code`` is a CSR."""
     if not isinstance(d_code, CSR):
+        if len(W) <= TILE:
+            d_code += d_out @ W.T
+            return
         for_each(lambda tile: _add_product(d_out, W[tile], d_code[:, tile]), cut(len(W), TILE))
         return
 
@@ -294,21 +316,28 @@ def weight_gradient(code, A, shift=None):
         return Product(code, A, shift)
     if not sp.issparse(A):
         out = np.empty((code.shape[1], A.shape[1]), A.dtype)
+        if len(out) <= TILE:
+            return np.matmul(code.T, A, out=out)
         for_each(lambda tile: np.matmul(code[:, tile].T, A, out=out[tile]), cut(len(out), TILE))
         return out
     gradient = np.ascontiguousarray((A.T @ code).T)
     if shift is not None:
-        gradient -= np.outer(code.sum(axis=0), shift)
+        gradient -= np.outer(sum_rows(code), shift)
     return gradient
 
 
 def column_sum(code):
     """The sum over rows, (m,); ``Rows`` where the code is a CSR."""
     if not isinstance(code, CSR):
-        return code.sum(axis=0)
+        return sum_rows(code)
     columns = code.support.by_column
     total = np.add.reduceat(code.data[columns.order], columns.starts[:-1])
     return Rows(columns.active, total, code.shape[1])
+
+
+def sum_rows(A):
+    """``A.sum(axis=0)`` as a product, which is faster."""
+    return np.ones(len(A), A.dtype) @ A
 
 
 def weighted_count(code, weight):
@@ -333,6 +362,14 @@ def vector_product(column_sums, W):
     return sums.sum(axis=0)
 
 
+def take_rows(X, index):
+    """``X[index]``; where dense, in memory that the next step uses again."""
+    if sp.issparse(X):
+        return X[index]
+    out = _scratch.empty("rows", (len(index), X.shape[1]), X.dtype)
+    return np.take(X, index, axis=0, out=out, mode="clip")  # unlike "raise", without a copy
+
+
 def dense_block(X):
     """A block of X as a dense array."""
     return X.toarray() if sp.issparse(X) else X
@@ -344,10 +381,7 @@ def weighted_moments(X, weight):
     if sp.issparse(X):
         mean, variance = mean_variance_axis(sp.csr_matrix(X).astype(np.float64), 0, weights=weight)
     else:
-        share = weight / weight.sum()
-        blocks = [slice(i, i + 4096) for i in range(0, X.shape[0], 4096)]
-        mean = sum(share[b] @ X[b] for b in blocks)
-        # Centred before squaring: no cancellation where the data lie far from the origin.
-        variance = sum(share[b] @ (X[b] - mean) ** 2 for b in blocks)
+        mean, variance = np.zeros((2, X.shape[1]))
+        _moments(X, weight / weight.sum(), mean, variance)
     # A constant column has no variance, whatever rounding left of it.
     return mean, np.where(variance > 1e-24 * mean**2, variance, 0)

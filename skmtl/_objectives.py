@@ -6,7 +6,7 @@ The row weights w_i of a batch sum to one on average; so do those of each task o
 The training loop, the optimizers and the gradient check know nothing else about a model.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,9 @@ class Step:
     train: bool = True
     progress: float = 1.0  # share of the fit that lies behind, 1 in partial_fit
     rng: np.random.Generator | None = None
+
+    def with_weight(self, weight):
+        return Step(weight, self.train, self.progress, self.rng)
 
 
 @dataclass
@@ -134,7 +137,7 @@ class Objective:
         grads: dict = {}
         fwd = self.forward(params, batch.X, step)
         adj = Adjoints(code=_linalg.zeros_like(fwd.code))
-        own = replace(step, weight=step.weight * self.reconstruction_weight)
+        own = step.with_weight(step.weight * self.reconstruction_weight)
         value = 0.0
         if self.reconstruction_weight > 0:
             value += self.reconstruction.value_and_backward(

@@ -5,6 +5,7 @@ generator, what terms and balancers keep. Both are updated in place; with the tw
 goes on where it stopped, bit for bit.
 """
 
+import math
 import warnings
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skmtl import _gradients
+from skmtl import _gradients, _linalg
 from skmtl._objectives import Batch, Step
 from skmtl._threads import BLOCK_ROWS, for_each, workers
 
@@ -47,11 +48,12 @@ class Data:
 
     def take(self, index):
         """The batch of some rows, and their weights as shares of that batch."""
-        batch = Batch(*(None if a is None else a[index] for a in self.batch))
-        n_rows = batch.X.shape[0]
-        if batch.label_weight is not None:
-            batch = batch._replace(label_weight=batch.label_weight / n_rows)
-        return batch, self.weight[index] / n_rows
+        X, labels, label_weight = self.batch
+        n_rows = len(index)
+        X = _linalg.take_rows(X, index)
+        if labels is not None:
+            labels, label_weight = labels[index], label_weight[index] / n_rows
+        return Batch(X, labels, label_weight), self.weight[index] / n_rows
 
     def blocks(self):
         """Slices of at most a fixed number of rows."""
@@ -107,7 +109,7 @@ def run_epoch(objective, params, state, data, settings, epoch):
         value, grads = objective(
             params, state, batch, Step(weight, progress=progress, rng=state["rng"])
         )
-        if not np.isfinite(value):
+        if not math.isfinite(value):
             raise _diverged(epoch, data, settings)
         update(params, grads, settings, state["optimizer"], lr)
         total += value * len(weight)
@@ -119,25 +121,27 @@ def update(params, grads, settings, state, lr):
 
     Block of rows by block of rows: rows of a parameter are independent here.
     """
-    settings.optimizer.begin(state)
-
-    def update_block(name, gradient, part):
-        rows = _gradients.block(gradient, part)
+    optimizer = settings.optimizer
+    optimizer.begin(state)
+    of_rows = []
+    for name, gradient in grads.items():
         constraints = [c for c in settings.constraints if c.name == name]
+        parts = _gradients.parts(gradient)
+        if len(parts) > 1 or constraints or not isinstance(gradient, np.ndarray):
+            of_rows += [(name, gradient, part, constraints) for part in parts]
+        else:
+            optimizer.update(name, gradient, params, state, lr)
+
+    def update_rows(block):
+        name, gradient, part, constraints = block
+        rows = _gradients.block(gradient, part)
         for constraint in constraints:
             constraint.project(rows, params[name])
-        settings.optimizer.update(name, rows, params, state, lr)
+        optimizer.update(name, rows, params, state, lr)
         for constraint in constraints:
             constraint.after_step(rows, params[name], lr)
 
-    for_each(
-        lambda block: update_block(*block),
-        [
-            (name, gradient, part)
-            for name, gradient in grads.items()
-            for part in _gradients.parts(gradient)
-        ],
-    )
+    for_each(update_rows, of_rows)
 
 
 def minimize(objective, params, state, data, settings, *, validation=None, watch=None, n_jobs=None):

@@ -17,19 +17,22 @@ from skmtl.optimizers._base import Optimizer
 
 
 @kernel
-def adam(w, g, m, v, constants):
-    rise1, rise2, m_scale, v_scale, epsilon, lr, shrink = constants
+def adam(w, g, m, v, rises, scales, epsilon, lr, shrink):
+    number = w.dtype.type  # the loop computes in the arrays' own type
+    rise1, rise2 = number(rises[0]), number(rises[1])
+    m_scale, v_scale = number(scales[0]), number(scales[1])
+    tiny, rate, kept = number(epsilon), number(lr), number(shrink)
     for a in range(w.size):
         m[a] += rise1 * (g[a] - m[a])
         v[a] += rise2 * (g[a] * g[a] - v[a])
-        w[a] = shrink * w[a] - lr * (m[a] * m_scale) / (np.sqrt(v[a] * v_scale) + epsilon)
+        w[a] = kept * w[a] - rate * (m[a] * m_scale) / (np.sqrt(v[a] * v_scale) + tiny)
 
 
 @kernel
-def adam_rows(w, index, g, m, v, constants):
+def adam_rows(w, index, g, m, v, rises, scales, epsilon, lr, shrink):
     for a in range(len(index)):
         j = index[a]
-        adam(w[j], g[a], m[j], v[j], constants)
+        adam(w[j], g[a], m[j], v[j], rises, scales, epsilon, lr, shrink)
 
 
 class Adam(Optimizer):
@@ -68,29 +71,21 @@ class Adam(Optimizer):
         self.epsilon = epsilon
 
     def _update(self, value, gradient, moments, t, lr):
-        adam(
-            value.reshape(-1),
-            np.ascontiguousarray(gradient).reshape(-1),
-            *(moment.reshape(-1) for moment in moments),
-            self._constants(value, t, lr),
-        )
+        m, v = moments
+        flat = value.reshape(-1), gradient.reshape(-1), m.reshape(-1), v.reshape(-1)
+        adam(*flat, *self._constants(t), self.epsilon, lr, self._shrink(value, lr))
 
     def _update_rows(self, value, index, gradient, moments, t, lr):
-        rows = (len(value), -1)
-        adam_rows(
-            value.reshape(rows),
-            index,
-            gradient.reshape(len(index), -1),
-            *(moment.reshape(rows) for moment in moments),
-            self._constants(value, t, lr),
-        )
+        constants = *self._constants(t), self.epsilon, lr, self._shrink(value, lr)
+        m, v = moments
+        if value.ndim == 1:  # one column
+            value, gradient, m, v = (a.reshape(-1, 1) for a in (value, gradient, m, v))
+        adam_rows(value, index, gradient, m, v, *constants)
 
-    def _constants(self, value, t, lr):
-        # Bias corrections in float64, the loop in the arrays' own type.
-        rise1, rise2 = 1 - self.beta_1, 1 - self.beta_2
+    def _constants(self, t):
+        """What the moments rise by, and their bias corrections."""
         scales = 1 / (1 - self.beta_1**t), 1 / (1 - self.beta_2**t)
-        constants = (rise1, rise2, *scales, self.epsilon, lr, self._shrink(value, lr))
-        return tuple(map(value.dtype.type, constants))
+        return (1 - self.beta_1, 1 - self.beta_2), scales
 
     def _shrink(self, value, lr):
         return 1.0

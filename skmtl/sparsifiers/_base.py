@@ -17,6 +17,8 @@ class Sparsifier(Component):
 
     #: Names of the arrays from ``init`` that the optimizer leaves alone.
     buffers: tuple = ()
+    #: Norm of the encoder's rows at the start; that of the atoms is one.
+    encoder_norm: float = 1.0
     #: Or a method ``encode(product, bias, params, step)``, the code of ``pre = product + bias`` for
     #: a sparsifier that can add the bias in passing. ``fwd.pre`` is then None.
     encode: Any = None
