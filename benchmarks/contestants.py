@@ -197,7 +197,7 @@ RATES, DECAYS = [1e-3, 2e-3, 4e-3, 8e-3], [0.0, 1e-4]
 
 def mlp(cls, settings, **more):
     return cls(
-        (settings["latents"],),
+        hidden_layer_sizes=(settings["latents"],),
         batch_size=settings["batch"],
         max_iter=settings["epochs"],
         n_iter_no_change=10**6,
@@ -409,7 +409,7 @@ def torch_tasks_sparse(settings, folder):
     return torch_tasks(settings, folder, sparse=True)
 
 
-# --- sparse autoencoder libraries ------------------------------------------------------------------
+# --- sparse autoencoder libraries ----------------------------------------------------------------
 # No auxiliary loss for dead latents is active on any side: sparsify's is off by default, the others
 # need more steps than these before a latent counts as dead.
 

@@ -11,7 +11,6 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from skmtl import _scratch
 from skmtl._gradients import Product, Rows
@@ -241,6 +240,21 @@ def _moments(X, share, mean, variance):
             variance[f] += w * from_mean * from_mean
 
 
+@kernel
+def _sparse_moments(data, indices, indptr, share, mean, variance):
+    held = np.zeros(len(mean))  # share of the rows with an entry, by column
+    for i in range(len(share)):
+        for p in range(indptr[i], indptr[i + 1]):
+            mean[indices[p]] += share[i] * data[p]
+            held[indices[p]] += share[i]
+    for i in range(len(share)):
+        for p in range(indptr[i], indptr[i + 1]):
+            from_mean = data[p] - mean[indices[p]]
+            variance[indices[p]] += share[i] * from_mean * from_mean
+    for f in range(len(mean)):
+        variance[f] += max(1 - held[f], 0.0) * mean[f] * mean[f]
+
+
 # --- products ------------------------------------------------------------------------------------
 
 
@@ -377,11 +391,12 @@ def dense_block(X):
 
 def weighted_moments(X, weight):
     """Weighted mean and variance of each column of X, (d,) float64, without densifying X."""
-    weight = np.asarray(weight, dtype=np.float64)
+    share = np.asarray(weight, dtype=np.float64)
+    share = share / share.sum()
+    mean, variance = np.zeros((2, X.shape[1]))
     if sp.issparse(X):
-        mean, variance = mean_variance_axis(sp.csr_matrix(X).astype(np.float64), 0, weights=weight)
+        _sparse_moments(X.data, X.indices, X.indptr, share, mean, variance)
     else:
-        mean, variance = np.zeros((2, X.shape[1]))
-        _moments(X, weight / weight.sum(), mean, variance)
+        _moments(X, share, mean, variance)
     # A constant column has no variance, whatever rounding left of it.
     return mean, np.where(variance > 1e-24 * mean**2, variance, 0)

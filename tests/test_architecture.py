@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "_scratch": set(),
     "_threads": {"_numba", "_scratch"},
     "_gradients": {"_numba", "_scratch", "_threads"},
-    "_linalg": {"_gradients", "_numba", "_threads"},
+    "_linalg": {"_gradients", "_numba", "_scratch", "_threads"},
     **dict.fromkeys(COMPONENTS, GROUND),
     "_components": set(),
     "_targets": {"_arrays"},

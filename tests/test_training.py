@@ -98,7 +98,7 @@ def test_early_stopping_restores_the_best(make, problem):
         max_iter=200,
         tol=0.05,  # smaller gains do not keep the fit going, but the best is the best
         n_iter_no_change=20,
-        learning_rate=0.1,
+        learning_rate=0.2,
         validation_fraction=0.3,
     )
     model.fit(X, Y)
@@ -112,7 +112,7 @@ def test_early_stopping_restores_the_best(make, problem):
         early_stopping=True,
         max_iter=best + 1,
         tol=None,
-        learning_rate=0.1,
+        learning_rate=0.2,
         validation_fraction=0.3,
     ).fit(X, Y)
     assert_same_model(model, again)
