@@ -85,7 +85,7 @@ JOBS = {
     "topk-12288": job(
         "TopK d 384 m 12288 k 32 batch 1024, 2 threads",
         {"skmtl_topk": None, **dict.fromkeys(SAES, 4), "product": 1 / 1.5},
-        **LARGE | {"latents": 12288},
+        **LARGE | {"latents": 12288, "epochs": 5},
     ),
     "tox21": job(
         "12 tasks with gaps, tox21 (CSR)",
