@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from skmtl import _linalg, _scratch
 from skmtl._gradients import add_gradient
@@ -59,7 +58,7 @@ def init_params(n_components, n_features, dtype, b_dec, rng):
 
 def encoder_input(params, X, shifted):
     """``X - b_dec`` where the encoder sees that and X is dense, else X itself."""
-    if not shifted or sp.issparse(X) or "W_enc" not in params:
+    if not shifted or not isinstance(X, np.ndarray) or "W_enc" not in params:
         return X
     return np.subtract(X, params["b_dec"], out=_scratch.empty("input", X.shape, X.dtype))
 
@@ -70,7 +69,7 @@ def product_and_bias(params, rows, shifted):
     n_rows, n_components = rows.shape[0], len(b_enc)
     if W_enc is None:  # a mixture that is not amortized: the same for all rows
         return np.zeros((n_rows, n_components), b_enc.dtype), b_enc
-    if shifted and sp.issparse(rows):  # the shift moves to the other side: X stays sparse
+    if shifted and not isinstance(rows, np.ndarray):  # X stays sparse: the shift moves over
         b_enc = b_enc - W_enc @ params["b_dec"]
     out = _scratch.empty("pre", (n_rows, n_components), W_enc.dtype)
     return _linalg.product(rows, W_enc, out), b_enc
@@ -95,7 +94,7 @@ def encoder_backward(params, rows, shifted, adj, grads):
     if "W_enc" not in params:
         return
     # A copy: the gradient may be formed when the optimizer has already moved the bias.
-    shift = params["b_dec"].copy() if shifted and sp.issparse(rows) else None
+    shift = params["b_dec"].copy() if shifted and not isinstance(rows, np.ndarray) else None
     add_gradient(grads, "W_enc", _linalg.weight_gradient(d_pre, rows, shift))
     if shifted:  # summing over rows first leaves one product with a vector
         add_gradient(grads, "b_dec", -_linalg.vector_product(d_b_enc, params["W_enc"]))

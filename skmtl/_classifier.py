@@ -18,7 +18,7 @@ from sklearn.base import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skmtl import _data, _fitting, _validation
+from skmtl import _data, _fitting, _linalg, _validation
 from skmtl._class_weight import class_weights
 from skmtl._components import resolve
 from skmtl._heads import init_heads, softmax_by_task
@@ -393,7 +393,7 @@ class MultiTaskSAEClassifier(
             self._state["scale"] if streamed and goes_on else None,
         )
         balancer = resolve(self.balancer, BALANCERS)
-        alone, objective = self._objectives(scale, labels, loss, sparsifier, balancer)
+        alone, objective = self._objectives(scale, data, labels, loss, sparsifier, balancer)
         if goes_on:
             params, state = _fitting.resume(self, objective)
         else:
@@ -442,7 +442,7 @@ class MultiTaskSAEClassifier(
         state["balancer"] = balancer.init(labels.n_tasks, _class_priors(data, labels))
         return params, state
 
-    def _objectives(self, scale, labels, loss, sparsifier, balancer):
+    def _objectives(self, scale, data, labels, loss, sparsifier, balancer):
         """What pretraining minimizes, and what joint training minimizes."""
         unit = float(scale["unit"]) or 1.0
         reconstruction = _fitting.reconstruction(loss)
@@ -453,7 +453,7 @@ class MultiTaskSAEClassifier(
             sparsifier,
             reconstruction,
             float(self.reconstruction_weight) / unit,
-            tasks=Tasks(labels.offsets, balancer),
+            tasks=Tasks(labels.offsets, balancer, _few_labelled(data.batch.labels, labels.offsets)),
             terms=_fitting.decay_terms(self, loss, extra=("W_head",)),
         )
         return alone, joint
@@ -519,7 +519,7 @@ class MultiTaskSAEClassifier(
             "_labels": labels,
             "classes_": labels.classes[0] if labels.one_d else labels.classes,
             "n_outputs_": labels.n_tasks,
-            "task_coef_": [params["W_head"][:, head].T for head in heads],
+            "task_coef_": [params["W_head"][head] for head in heads],
             "task_intercept_": [params["b_head"][head] for head in heads],
         }
         if labels.names is not None:
@@ -670,6 +670,12 @@ class MultiTaskSAEClassifier(
         tags.classifier_tags.multi_label = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _few_labelled(codes, offsets):
+    """Whether so few labels are there that scores are formed for them alone."""
+    n_cells = np.count_nonzero(codes >= 0, axis=0) @ np.diff(offsets)
+    return bool(_linalg.pays_sparse(n_cells, codes.shape[0] * offsets[-1]))
 
 
 def _class_priors(data, labels):

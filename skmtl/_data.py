@@ -67,7 +67,8 @@ def scaled(table, scale):
     dtype, label_weight = table.X.dtype, None
     if table.codes is not None:
         label_weight = (table.label_weight / _or_one(scale["label_weight"])).astype(dtype)
-    batch = Batch(table.X, table.codes, label_weight)
+    labels = None if table.codes is None else table.codes.astype(np.int32)
+    batch = Batch(table.X, labels, label_weight)
     return Data(batch, (table.weight / _or_one(scale["weight"])).astype(dtype))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from skmtl import _scratch
 from skmtl._numba import kernel
@@ -87,10 +86,10 @@ class Product:
         starts = columns.starts[part.start : part.stop + 1]
         out = _scratch.empty("gradient", (len(index), self.A.shape[1]), data.dtype)
         entries = (data, starts, columns.rows, columns.order)
-        if sp.issparse(self.A):
-            _sparse_product_rows(*entries, (self.A.data, self.A.indices, self.A.indptr), out)
-        else:
+        if isinstance(self.A, np.ndarray):
             _product_rows(*entries, self.A, out)
+        else:
+            _sparse_product_rows(*entries, (self.A.data, self.A.indices, self.A.indptr), out)
         if self.shift is not None:
             entries = slice(starts[0], starts[-1])
             sums = np.add.reduceat(data[columns.order[entries]], starts[:-1] - starts[0])
@@ -104,9 +103,9 @@ class Product:
 
 
 def parts(gradient):
-    """Slices of the rows of a gradient, for ``block``; a dense vector is one."""
+    """Slices of the rows of a gradient, for ``block``."""
     if isinstance(gradient, np.ndarray):
-        if gradient.ndim == 1 or gradient.size <= BLOCK_SIZE:
+        if gradient.size <= BLOCK_SIZE or not gradient.flags.c_contiguous:
             return [slice(0, len(gradient))]
         n_rows = len(gradient)
     else:
@@ -115,13 +114,11 @@ def parts(gradient):
 
 
 def block(gradient, part):
-    """Some rows of a gradient, as `Rows`; a dense vector as it is."""
+    """Some rows of a gradient, as `Rows`."""
     if isinstance(gradient, Product):
         return gradient.block(part)
     if isinstance(gradient, Rows):
         return replace(gradient, index=gradient.index[part], values=gradient.values[part])
-    if gradient.ndim == 1:
-        return gradient
     return Rows(np.arange(part.start, part.stop), gradient[part], len(gradient))
 
 

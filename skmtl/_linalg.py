@@ -1,6 +1,6 @@
 """Products with dense and sparse codes and inputs.
 
-A code is a dense (n, m) array or a ``CSR``; an input X is a dense array or a SciPy CSR array.
+A code is a dense (n, m) array or a ``CSR``, and so is a batch of the input X.
 Sparsifiers and objectives call these functions and do not ask which they have. With k active
 latents a row, ``matmul``, its adjoint and the weight gradient cost k a row and a feature where
 the dense products cost m; with a CSR X the encoder costs nnz(X) times m, its gradient nnz(X) k.
@@ -63,10 +63,14 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class CSR:
-    """A sparse code: ``data`` on a support."""
+    """A sparse code, or rows of a sparse X: ``data`` on a support."""
 
     data: np.ndarray
     support: Support
+
+    @property
+    def dtype(self):
+        return self.data.dtype
 
     @property
     def indices(self):
@@ -205,6 +209,37 @@ def _csr_matmul(data, indices, indptr, W, out):
 
 
 @kernel
+def _gradient_of_sparse(data, indices, indptr, code, shift, column_sums, out):
+    """out = (A - shift).T @ code"""
+    for f in range(len(out)):
+        out[f] = -shift[f] * column_sums
+    for i in range(len(indptr) - 1):
+        row = code[i]
+        for p in range(indptr[i], indptr[i + 1]):
+            x, own = data[p], out[indices[p]]
+            for j in range(len(row)):
+                own[j] += x * row[j]
+
+
+@kernel
+def _take_rows(data, indices, indptr, index, new_data, new_indices):
+    q = 0
+    for i in index:
+        for p in range(indptr[i], indptr[i + 1]):
+            new_data[q] = data[p]
+            new_indices[q] = indices[p]
+            q += 1
+
+
+@kernel
+def _gather(values, indices, indptr, data):
+    """data[p] += values[i, indices[p]]"""
+    for i in range(len(indptr) - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            data[p] += values[i, indices[p]]
+
+
+@kernel
 def _csr_adjoint(d_out, W, indices, indptr, d_data):
     """d_data[p] += d_out[i] . W[indices[p]]"""
     for i in range(len(indptr) - 1):
@@ -261,15 +296,8 @@ def _sparse_moments(data, indices, indptr, share, mean, variance):
 def product(X, W, out):
     """``X @ W.T``, (n, d) by (m, d), written into ``out``."""
     n_rows, n_columns = out.shape
-    if sp.issparse(X):
-        W_T = np.ascontiguousarray(W.T)
-
-        def part(rows):
-            indptr = X.indptr[rows.start : rows.stop + 1]
-            _csr_matmul(X.data, X.indices, indptr, W_T, out[rows])
-
-        for_each_part(part, n_rows, n_columns * (1 + X.nnz // n_rows))
-        return out
+    if isinstance(X, CSR):
+        return matmul(X, np.ascontiguousarray(W.T), out)
     if n_rows * n_columns <= TILE * TILE // 2:
         return np.matmul(X, W.T, out=out)
     tile_rows = TILE_ROWS if n_rows > TILE_ROWS else TILE_ROWS // 2
@@ -312,6 +340,14 @@ def add_adjoint(d_out, W, d_code):
     for_each_part(part, len(d_out), _per_row(d_code) * W.shape[1])
 
 
+def add_on_support(values, d_code):
+    """Add an array to ``d_code`` in place, on the support where ``d_code`` is a CSR."""
+    if isinstance(d_code, CSR):
+        _gather(values, d_code.indices, d_code.indptr, d_code.data)
+    else:
+        d_code += values
+
+
 def _add_product(A, W, out):
     out += A @ W.T
 
@@ -324,20 +360,21 @@ def weight_gradient(code, A, shift=None):
     """Gradient ``code.T @ (A - shift)``, (n, m) and (n, d) to (m, d).
 
     A `Product` of the rows that fire where the code is a CSR, not formed until it is used. ``A``
-    may be a SciPy CSR array (sparse X in the encoder's gradient); with a dense A shift it before.
+    may be a CSR (sparse X in the encoder's gradient), with a shift; a dense A is shifted before.
     """
     if isinstance(code, CSR):
         return Product(code, A, shift)
-    if not sp.issparse(A):
+    if not isinstance(A, CSR):
         out = np.empty((code.shape[1], A.shape[1]), A.dtype)
         if len(out) <= TILE:
             return np.matmul(code.T, A, out=out)
         for_each(lambda tile: np.matmul(code[:, tile].T, A, out=out[tile]), cut(len(out), TILE))
         return out
-    gradient = np.ascontiguousarray((A.T @ code).T)
-    if shift is not None:
-        gradient -= np.outer(sum_rows(code), shift)
-    return gradient
+    if shift is None:
+        shift = np.zeros(A.shape[1], code.dtype)
+    out = np.empty((A.shape[1], code.shape[1]), code.dtype)
+    _gradient_of_sparse(A.data, A.indices, A.indptr, code, shift, sum_rows(code), out)
+    return out.T  # the optimizer lets the parameter lie as its gradient does
 
 
 def column_sum(code):
@@ -376,17 +413,28 @@ def vector_product(column_sums, W):
     return sums.sum(axis=0)
 
 
-def take_rows(X, index):
-    """``X[index]``; where dense, in memory that the next step uses again."""
+def as_rows(X):
+    """A dense X as it is, a SciPy CSR array as a `CSR` that shares its memory."""
+    if not sp.issparse(X):
+        return X
+    return CSR(X.data, Support(X.indices, X.indptr, X.shape[1]))
+
+
+def take_rows(X, index, name="rows"):
+    """``X[index]``; where dense, in memory that the next step uses again under this name."""
     if sp.issparse(X):
-        return X[index]
-    out = _scratch.empty("rows", (len(index), X.shape[1]), X.dtype)
+        indptr = np.zeros(len(index) + 1, X.indptr.dtype)
+        np.cumsum(X.indptr[index + 1] - X.indptr[index], out=indptr[1:])
+        data, indices = np.empty(indptr[-1], X.dtype), np.empty(indptr[-1], X.indices.dtype)
+        _take_rows(X.data, X.indices, X.indptr, index, data, indices)
+        return CSR(data, Support(indices, indptr, X.shape[1]))
+    out = _scratch.empty(name, (len(index), X.shape[1]), X.dtype)
     return np.take(X, index, axis=0, out=out, mode="clip")  # unlike "raise", without a copy
 
 
 def dense_block(X):
-    """A block of X as a dense array."""
-    return X.toarray() if sp.issparse(X) else X
+    """Rows of X as a dense array."""
+    return to_dense(X) if isinstance(X, CSR) else X
 
 
 def weighted_moments(X, weight):

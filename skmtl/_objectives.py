@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.special import logsumexp
 
 from skmtl import _autoencoder, _heads, _linalg, _scratch
@@ -59,9 +58,9 @@ class Additive:
         """Reconstruction and X, both measured from ``b_dec`` where only their difference counts."""
         shifted = self.loss.shifts_input
         recon = _autoencoder.decode(params, fwd.code, shifted)
-        if not sp.issparse(X):
+        if isinstance(X, np.ndarray):
             return recon, fwd.input
-        X = X.toarray()  # a batch, never the whole of X
+        X = _linalg.to_dense(X)  # a batch, never the whole of X
         if shifted:
             X -= params["b_dec"]
         return recon, X
@@ -100,6 +99,7 @@ class Tasks:
 
     offsets: np.ndarray
     balancer: Any
+    of_labelled: bool = False  # whether scores are formed only where there is a label
 
     def value_and_backward(self, params, state, batch, fwd, adj, grads, step):
         losses, d_scores = self.losses(params, batch, fwd.code)
@@ -109,13 +109,8 @@ class Tasks:
         return value
 
     def losses(self, params, batch, code):
-        scores = _heads.scores(params, code)
-        d_scores = np.empty_like(scores)
-        losses = np.zeros(len(self.offsets) - 1)
-        _heads.softmax_loss(
-            scores, self.offsets, batch.labels, batch.label_weight, d_scores, losses
-        )
-        return losses, d_scores
+        labels, weight = batch.labels, batch.label_weight
+        return _heads.losses_and_grad(params, code, labels, weight, self.offsets, self.of_labelled)
 
 
 @dataclass
@@ -135,6 +130,7 @@ class Objective:
     def __call__(self, params, state, batch, step):
         """Value on a batch, and gradients by name; parameters without one are left out."""
         grads: dict = {}
+        batch = batch._replace(X=_linalg.as_rows(batch.X))
         fwd = self.forward(params, batch.X, step)
         adj = Adjoints(code=_linalg.zeros_like(fwd.code))
         own = step.with_weight(step.weight * self.reconstruction_weight)
@@ -161,27 +157,30 @@ class Objective:
         return self.forward(params, X, Step(weight=np.ones(X.shape[0], X.dtype), train=False))
 
     def code(self, params, X):
+        X = _linalg.as_rows(X)
         return self.reconstruction.code(params, X, self.infer(params, X))
 
     def row_losses(self, params, X):
         """Reconstruction loss of each row, (n,)."""
+        X = _linalg.as_rows(X)
         return self.reconstruction.per_row(params, X, self.infer(params, X))
 
     def scores(self, params, X):
         """Scores of all heads, (n, total number of classes)."""
-        return _heads.scores(params, self.infer(params, X).code)
+        return _heads.scores(params, self.infer(params, _linalg.as_rows(X)).code)
 
     def validate(self, params, batch, weight):
         """Weighted sums over rows: of the task losses, (T,), or else of the row losses, (1,)."""
         if self.tasks is not None:
-            return self.tasks.losses(params, batch, self.infer(params, batch.X).code)[0]
+            code = self.infer(params, _linalg.as_rows(batch.X)).code
+            return self.tasks.losses(params, batch, code)[0]
         return np.array([weight.astype(np.float64) @ self.row_losses(params, batch.X)])
 
     def freeze(self, params, blocks, weight):
         """Let the sparsifier set what inference needs from the training rows."""
 
         def pre(X):
-            rows = _autoencoder.encoder_input(params, X, self.shifted)
+            rows = _autoencoder.encoder_input(params, _linalg.as_rows(X), self.shifted)
             product, bias = _autoencoder.product_and_bias(params, rows, self.shifted)
             return product + bias  # a new array: whoever is handed blocks may keep them
 

@@ -52,7 +52,9 @@ class Data:
         n_rows = len(index)
         X = _linalg.take_rows(X, index)
         if labels is not None:
-            labels, label_weight = labels[index], label_weight[index] / n_rows
+            labels = _linalg.take_rows(labels, index, "labels")
+            label_weight = _linalg.take_rows(label_weight, index, "label_weight")
+            label_weight *= label_weight.dtype.type(1 / n_rows)
         return Batch(X, labels, label_weight), self.weight[index] / n_rows
 
     def blocks(self):

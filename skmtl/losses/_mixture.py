@@ -49,7 +49,7 @@ def seed_clusters(X, weight, n, rng):
     total = np.cumsum(weight[order], dtype=np.float64)
     steps = (np.arange(n_candidates) + rng.random()) / n_candidates * total[-1]
     taken = order[np.minimum(np.searchsorted(total, steps), len(order) - 1)]
-    rows = np.asarray(_linalg.dense_block(X[taken]), dtype=np.float64)
+    rows = np.asarray(_linalg.dense_block(_linalg.as_rows(X[taken])), dtype=np.float64)
     mean = rows.mean(axis=0)
     rows -= mean
 
@@ -175,7 +175,8 @@ class Mixture(Loss):
         """``log p_dec(x_i; h)``, (n, m)."""
         if self.distribution == "bernoulli":
             logits = params["W_dec"] + params["b_dec"]
-            return X @ logits.T - np.logaddexp(0, logits).sum(axis=1)
+            product = _linalg.matmul(X, np.ascontiguousarray(logits.T))
+            return product - np.logaddexp(0, logits).sum(axis=1)
         variance = VARIANCE_FLOOR + np.exp(params["log_variance"])
         constant = X.shape[1] * np.log(2 * np.pi * variance)
         return -0.5 * (self._squared_distance(X, params) / variance + constant)

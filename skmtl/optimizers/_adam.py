@@ -71,8 +71,7 @@ class Adam(Optimizer):
         self.epsilon = epsilon
 
     def _update(self, value, gradient, moments, t, lr):
-        m, v = moments
-        flat = value.reshape(-1), gradient.reshape(-1), m.reshape(-1), v.reshape(-1)
+        flat = (a.reshape(-1, order="A") for a in (value, gradient, *moments))  # views
         adam(*flat, *self._constants(t), self.epsilon, lr, self._shrink(value, lr))
 
     def _update_rows(self, value, index, gradient, moments, t, lr):
