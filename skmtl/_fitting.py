@@ -81,7 +81,8 @@ def start(estimator, X, weight, loss, sparsifier):
     mean, _ = _linalg.weighted_moments(X, weight)
     b_dec = loss.initial_bias(mean) if estimator.bias_init == "mean" else np.zeros(len(mean))
     params = init_params(estimator.n_components, X.shape[1], X.dtype, b_dec, rng)
-    params["W_enc"] *= params["W_enc"].dtype.type(getattr(sparsifier, "encoder_norm", 1.0))
+    if hasattr(sparsifier, "encoder_norm"):
+        params["W_enc"] *= X.dtype.type(sparsifier.encoder_norm(*params["W_enc"].shape))
     if getattr(loss, "is_mixture", False):
         loss.init(params, X, weight, rng)
     params.update(sparsifier.init(estimator.n_components, X.dtype, rng))

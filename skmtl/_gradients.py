@@ -91,8 +91,8 @@ class Product:
         else:
             _sparse_product_rows(*entries, (self.A.data, self.A.indices, self.A.indptr), out)
         if self.shift is not None:
-            entries = slice(starts[0], starts[-1])
-            sums = np.add.reduceat(data[columns.order[entries]], starts[:-1] - starts[0])
+            order = columns.order[starts[0] : starts[-1]]
+            sums = np.add.reduceat(data[order], starts[:-1] - starts[0])
             out -= np.outer(sums, self.shift)
         return Rows(index, out, self.n_rows)
 

@@ -278,16 +278,19 @@ def _moments(X, share, mean, variance):
 @kernel
 def _sparse_moments(data, indices, indptr, share, mean, variance):
     held = np.zeros(len(mean))  # share of the rows with an entry, by column
+    count = np.zeros(len(mean), np.int64)
     for i in range(len(share)):
         for p in range(indptr[i], indptr[i + 1]):
             mean[indices[p]] += share[i] * data[p]
             held[indices[p]] += share[i]
+            count[indices[p]] += 1
     for i in range(len(share)):
         for p in range(indptr[i], indptr[i + 1]):
             from_mean = data[p] - mean[indices[p]]
             variance[indices[p]] += share[i] * from_mean * from_mean
     for f in range(len(mean)):
-        variance[f] += max(1 - held[f], 0.0) * mean[f] * mean[f]
+        if count[f] < len(share):
+            variance[f] += max(1 - held[f], 0.0) * mean[f] * mean[f]
 
 
 # --- products ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"nsz", "arcp", "contract", "afn", "reassoc"},
 }
+_JIT: Any = _OPTIONS
 _warned = False
 
 
@@ -45,7 +46,7 @@ def by_precision(single, double):
     """
 
     def decorate(function):
-        @overload(function, jit_options=_OPTIONS)
+        @overload(function, jit_options=_JIT)
         def implementation(x):
             return single if x == types.float32 else double
 
@@ -59,4 +60,4 @@ def thread_limit():
     parallel = sys.modules.get("numba.np.ufunc.parallel")
     if getattr(parallel, "_is_initialized", False):
         return get_num_threads()
-    return config.NUMBA_NUM_THREADS
+    return vars(config)["NUMBA_NUM_THREADS"]

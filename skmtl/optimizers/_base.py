@@ -38,8 +38,8 @@ class Optimizer(Component):
         value, moments, t = params[name], state["moments"][name], state["t"]
         if value.ndim == 2 and isinstance(gradient, np.ndarray):
             if value.flags.f_contiguous != gradient.flags.f_contiguous:  # lie as the gradient does
-                order = "F" if gradient.flags.f_contiguous else "C"
-                value, *moments = (np.asarray(a, order=order) for a in (value, *moments))
+                lay = np.asfortranarray if gradient.flags.f_contiguous else np.ascontiguousarray
+                value, *moments = (lay(array) for array in (value, *moments))
                 params[name], state["moments"][name] = value, tuple(moments)
         if isinstance(gradient, Rows):
             self._update_rows(value, gradient.index, gradient.values, moments, t, lr)

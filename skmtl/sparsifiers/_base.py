@@ -17,8 +17,6 @@ class Sparsifier(Component):
 
     #: Names of the arrays from ``init`` that the optimizer leaves alone.
     buffers: tuple = ()
-    #: Norm of the encoder's rows at the start; that of the atoms is one.
-    encoder_norm: float = 1.0
     #: Or a method ``encode(product, bias, params, step)``, the code of ``pre = product + bias`` for
     #: a sparsifier that can add the bias in passing. ``fwd.pre`` is then None.
     encode: Any = None
@@ -34,6 +32,10 @@ class Sparsifier(Component):
         May also replace an initial array of the autoencoder, such as ``b_enc``.
         """
         return {}
+
+    def encoder_norm(self, n_components, n_features):
+        """Norm of the encoder's rows at the start; that of the atoms is one."""
+        return 1.0
 
     def forward(self, pre, params, step):
         """Code of the pre-activations, (n, m). May look across rows only if ``step.train``."""

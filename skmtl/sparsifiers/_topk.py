@@ -164,13 +164,16 @@ class TopK(Sparsifier):
 
     _parameter_constraints = {"k": [Interval(Integral, 1, None, closed="left")]}
 
-    # Codes of a unit encoder are too long at the start, since chosen atoms overlap: on synthetic
-    # codes, digits and text embeddings .4 ends with less unexplained than 1, .2 and .1 (which may
-    # leave latents dead).
-    encoder_norm = 0.4
-
     def __init__(self, k=16):
         self.k = k
+
+    def encoder_norm(self, n_components, n_features):
+        # Of random unit atoms the k nearest to a row each take about a share q of its square, and
+        # overlap by as much: their sum is 1 + (k - 1) q times too long. A little shorter still
+        # ended better on synthetic codes, digits and text embeddings.
+        k = min(self.k, n_components)
+        q = min(1.0, 2 * np.log(n_components / k) / n_features)
+        return 0.7 / (1 + (k - 1) * q)
 
     def forward(self, pre, params, step):
         return TopK.encode(self, pre, np.zeros(pre.shape[1], pre.dtype), params, step)
