@@ -91,7 +91,7 @@ def skmtl_autoencoder(settings, folder):
     return fit
 
 
-def skmtl_topk(settings, folder):
+def skmtl_topk(settings, folder, search_every=1):
     from skmtl import SparseAutoencoderTransformer
     from skmtl.sparsifiers import TopK
 
@@ -100,7 +100,7 @@ def skmtl_topk(settings, folder):
     def fit():
         sae = SparseAutoencoderTransformer(
             settings["latents"],
-            sparsifier=TopK(settings["k"]),
+            sparsifier=TopK(settings["k"], search_every),
             batch_size=settings["batch"],
             max_iter=settings["epochs"],
             tol=None,
@@ -110,6 +110,10 @@ def skmtl_topk(settings, folder):
         return lambda: fvu(X, sae.inverse_transform(sae.transform(X)))
 
     return fit
+
+
+def skmtl_topk_search_every_4(settings, folder):
+    return skmtl_topk(settings, folder, search_every=4)
 
 
 def skmtl_tasks(settings, folder):

@@ -74,17 +74,32 @@ JOBS = {
     ),
     "topk-1024": job(
         "TopK d 128 m 1024 k 16 batch 512",
-        {"skmtl_topk": None, **dict.fromkeys(SAES, 3), "product": None},
+        {
+            "skmtl_topk": None,
+            "skmtl_topk_search_every_4": None,
+            **dict.fromkeys(SAES, 3),
+            "product": None,
+        },
         **TOPK | {"features": 128, "latents": 1024, "k": 16, "batch": 512},
     ),
     "topk-3072": job(
         "TopK d 384 m 3072 k 32 batch 1024, 2 threads",
-        {"skmtl_topk": None, **dict.fromkeys(SAES, 2), "product": 1 / 2.1},
+        {
+            "skmtl_topk": None,
+            "skmtl_topk_search_every_4": None,
+            **dict.fromkeys(SAES, 2),
+            "product": 1 / 2.1,
+        },
         **LARGE | {"latents": 3072},
     ),
     "topk-12288": job(
         "TopK d 384 m 12288 k 32 batch 1024, 2 threads",
-        {"skmtl_topk": None, **dict.fromkeys(SAES, 4), "product": 1 / 1.5},
+        {
+            "skmtl_topk": None,
+            "skmtl_topk_search_every_4": None,
+            **dict.fromkeys(SAES, 4),
+            "product": 1 / 1.5,
+        },
         **LARGE | {"latents": 12288, "epochs": 5},
     ),
     "tox21": job(

@@ -78,6 +78,10 @@ def product_and_bias(params, rows, shifted):
 def encode(params, X, shifted, sparsifier, step):
     """Signals up to the code."""
     rows = encoder_input(params, X, shifted)
+    among = sparsifier.among(step) if hasattr(sparsifier, "among") else None
+    if among is not None and isinstance(rows, np.ndarray):
+        pre = _linalg.product_among(rows, params["W_enc"], params["b_enc"], among)
+        return Signals(None, sparsifier.choose(pre, among, len(params["b_enc"])), rows)
     pre, bias = product_and_bias(params, rows, shifted)
     fused = getattr(sparsifier, "encode", None)
     if fused is not None:  # adds the bias in its own pass over the product

@@ -253,6 +253,22 @@ def _csr_adjoint(d_out, W, indices, indptr, d_data):
 
 
 @kernel
+def _product_among(X, W, b, among, out):
+    for i in range(len(X)):
+        row = X[i]
+        for c in range(among.shape[1]):
+            j = among[i, c]
+            if j < 0:
+                out[i, c] = -1
+                continue
+            atom = W[j]
+            total = b[j]
+            for f in range(len(row)):
+                total += row[f] * atom[f]
+            out[i, c] = total
+
+
+@kernel
 def _weighted_sum(weights, index, W, out):
     """out = sum_a weights[a] * W[index[a]]"""
     for a in range(len(index)):
@@ -306,6 +322,17 @@ def product(X, W, out):
     tile_rows = TILE_ROWS if n_rows > TILE_ROWS else TILE_ROWS // 2
     tiles = [(i, j) for j in cut(n_columns, TILE_LATENTS) for i in cut(n_rows, tile_rows)]
     for_each(lambda tile: np.matmul(X[tile[0]], W[tile[1]].T, out=out[tile]), tiles)
+    return out
+
+
+def product_among(X, W, b, among):
+    """``X @ W.T + b`` at the columns ``among[i]`` of row i, (n, c); -1 where among is -1."""
+    out = np.empty(among.shape, X.dtype)
+
+    def part(rows):
+        _product_among(X[rows], W, b, among[rows], out[rows])
+
+    for_each_part(part, len(X), among.shape[1] * X.shape[1])
     return out
 
 

@@ -26,6 +26,16 @@ class Batch(NamedTuple):
 
 
 @dataclass
+class Place:
+    """Where in a fit a step is. A stream and inference have none."""
+
+    epoch: int
+    rows: np.ndarray  # of the training rows, those in the batch
+    n_rows: int  # how many training rows there are
+    memory: dict  # what a part keeps from step to step, until the fit ends
+
+
+@dataclass
 class Step:
     """What the loop knows and the parts of an objective may ask."""
 
@@ -33,9 +43,10 @@ class Step:
     train: bool = True
     progress: float = 1.0  # share of the fit that lies behind, 1 in partial_fit
     rng: np.random.Generator | None = None
+    place: Place | None = None
 
     def with_weight(self, weight):
-        return Step(weight, self.train, self.progress, self.rng)
+        return Step(weight, self.train, self.progress, self.rng, self.place)
 
 
 @dataclass

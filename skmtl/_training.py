@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import _gradients, _linalg
-from skmtl._objectives import Batch, Step
+from skmtl._objectives import Batch, Place, Step
 from skmtl._threads import BLOCK_ROWS, for_each, workers
 
 
@@ -108,9 +108,11 @@ def run_epoch(objective, params, state, data, settings, epoch):
         if settings.schedule is not None:
             lr *= settings.schedule(progress)
         batch, weight = data.take(index)
-        value, grads = objective(
-            params, state, batch, Step(weight, progress=progress, rng=state["rng"])
-        )
+        place = None
+        if not settings.streamed:
+            place = Place(epoch, index, data.n_rows, state.setdefault("memory", {}))
+        step = Step(weight, progress=progress, rng=state["rng"], place=place)
+        value, grads = objective(params, state, batch, step)
         if not math.isfinite(value):
             raise _diverged(epoch, data, settings)
         update(params, grads, settings, state["optimizer"], lr)
@@ -189,6 +191,7 @@ def minimize(objective, params, state, data, settings, *, validation=None, watch
     if not all(np.isfinite(array).all() for array in params.values()):
         raise _diverged(history.n_iter - 1, data, settings)
     freeze(objective, params, data)
+    state.pop("memory", None)
     return history
 
 

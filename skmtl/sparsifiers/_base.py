@@ -20,6 +20,8 @@ class Sparsifier(Component):
     #: Or a method ``encode(product, bias, params, step)``, the code of ``pre = product + bias`` for
     #: a sparsifier that can add the bias in passing. ``fwd.pre`` is then None.
     encode: Any = None
+    #: Or besides it ``among(step)``, latents (n, c) to which a training step may be confined, and
+    #: ``choose(pre, among, n_components)``, the code from their pre-activations alone.
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)

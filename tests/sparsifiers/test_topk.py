@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skmtl import _linalg
+from skmtl import SparseAutoencoderTransformer, _linalg
 from skmtl.sparsifiers import TopK
 from tests import naive
 
@@ -42,3 +42,49 @@ def test_k_above_the_width_is_clipped():
 def test_bad_k(k):
     with pytest.raises(ValueError, match="'k' parameter of TopK"):
         TopK(k=k).validate()
+
+
+def fitted(n_jobs=None, **params):
+    X = np.random.default_rng(0).standard_normal((3000, 20))
+    model = SparseAutoencoderTransformer(
+        64, sparsifier=TopK(k=4, **params), max_iter=6, tol=None, random_state=0, n_jobs=n_jobs
+    )
+    return model.fit(X), X
+
+
+def test_search_among_all_is_the_exact_search(monkeypatch):
+    exact, _ = fitted()
+    monkeypatch.setattr(TopK, "remembered", 16)  # of 64 latents all
+    among_all, _ = fitted(search_every=3)
+    np.testing.assert_allclose(among_all.components_, exact.components_, atol=1e-9)
+    assert "memory" not in among_all._state
+
+
+def test_search_every_is_nearly_as_good_and_looks_at_less(monkeypatch):
+    exact, X = fitted()
+    widths = []
+    original = _linalg.product_among
+
+    def product_among(X, W, b, among):
+        widths.append(among.shape)
+        return original(X, W, b, among)
+
+    monkeypatch.setattr(_linalg, "product_among", product_among)
+    model, _ = fitted(search_every=3)
+    assert set(widths) == {(250, 24)} and len(widths) == 4 * 12  # epochs 1, 2, 4 and 5
+    assert model.score(X) > 0.98 * exact.score(X)
+    assert not np.array_equal(model.components_, exact.components_)
+    two, _ = fitted(search_every=3, n_jobs=2)
+    assert np.array_equal(model.components_, two.components_)
+
+
+def test_a_stream_searches_every_time():
+    models = []
+    for search_every in (1, 3):
+        model = SparseAutoencoderTransformer(
+            64, sparsifier=TopK(k=4, search_every=search_every), random_state=0
+        )
+        for _ in range(3):
+            model.partial_fit(np.random.default_rng(0).standard_normal((300, 20)))
+        models.append(model)
+    assert np.array_equal(models[0].components_, models[1].components_)
