@@ -73,26 +73,34 @@ def sift_down(heap, value):
 
 
 @kernel
-def kth_largest(values, size, heap):
-    """The k-th largest of the first ``size`` values; the k = len(heap) largest stay in heap."""
-    heap[:] = 0  # below all values
+def kth_largest(values, size, k, heap):
+    """The k-th largest of the first ``size >= k`` values, by a heap of those on its shorter side."""
+    if size - k < k:
+        few = heap[: size - k + 1]
+        few[:] = -np.inf
+        for p in range(size):
+            if -values[p] > few[0]:
+                sift_down(few, -values[p])
+        return -few[0]
+    few = heap[:k]
+    few[:] = -np.inf
     for p in range(size):
-        if values[p] > heap[0]:
-            sift_down(heap, values[p])
-    return heap[0]
+        if values[p] > few[0]:
+            sift_down(few, values[p])
+    return few[0]
 
 
 @kernel
 def largest_positive(product, bias, k, indices, values, counts):
     """Row by row the k largest positive entries of product + bias, by ascending column.
 
-    The columns lie in 8 k groups (of one column each in a narrow row). A floor that k groups reach
+    The columns lie in 16 k groups (of one column each in a narrow row). A floor that k groups reach
     is one that the k largest entries reach, so only entries above it, in such groups, are
     candidates; there are hardly more than k of them. What touches every entry is one pass of
     maxima, which needs no branch.
     """
     n_columns = product.shape[1]
-    n_groups = (8 * k + 15) // 16 * 16
+    n_groups = 16 * k
     if 2 * n_groups > n_columns:
         n_groups = n_columns
     top = np.empty(n_groups, product.dtype)
@@ -119,10 +127,10 @@ def largest_positive(product, bias, k, indices, values, counts):
                 held_columns[n_held] = j
                 n_held += value > floor
         if n_held > k:
-            least = kth_largest(held_values, n_held, heap)
-            ties = 0  # how many entries equal to the k-th largest still fit
-            for p in range(k):
-                ties += heap[p] == least
+            least = kth_largest(held_values, n_held, k, heap)
+            ties = k  # how many entries equal to the k-th largest still fit
+            for p in range(n_held):
+                ties -= held_values[p] > least
         else:
             least, ties = floor, 0
         size = 0
