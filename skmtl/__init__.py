@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from skmtl._classifier import MultiTaskSAEClassifier
     from skmtl._stacking import stack_tasks, unstack_tasks
     from skmtl._transformer import SparseAutoencoderTransformer
+    from skmtl._warmup import warmup
 
 _HOME = {
     "SparseAutoencoderTransformer": "skmtl._transformer",
     "MultiTaskSAEClassifier": "skmtl._classifier",
     "stack_tasks": "skmtl._stacking",
     "unstack_tasks": "skmtl._stacking",
+    "warmup": "skmtl._warmup",
 }
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "__version__",
     "stack_tasks",
     "unstack_tasks",
+    "warmup",
 ]
 
 

@@ -61,7 +61,8 @@ MAY_IMPORT = {
     "metrics": LABELS | {"_arrays"},
     "model_selection": LABELS | {"_sklearn", "_stratify"},
     "datasets": {"model_selection"},
-    "__init__": {"_version", "_transformer", "_classifier", "_stacking"},
+    "_warmup": ESTIMATORS | {"sparsifiers"},
+    "__init__": {"_version", "_transformer", "_classifier", "_stacking", "_warmup"},
 }
 
 
@@ -143,3 +144,39 @@ print(len(before) > 5, before == [len(k.signatures) for k in kernels])
 """
     )
     assert out.split()[-1] == "True"
+
+
+def test_warmup_compiles_all():
+    """After it, fits of other shapes, labels, layouts and numbers of threads compile nothing."""
+    out = in_fresh_process(
+        """
+import sys
+import numpy as np
+import scipy.sparse as sp
+import skmtl
+from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
+from skmtl.sparsifiers import TopK
+from skmtl._warmup import read_only
+skmtl.warmup()
+def signatures():
+    return {
+        (name, key): len(value.signatures)
+        for name, module in sys.modules.items() if name.startswith("skmtl")
+        for key, value in vars(module).items() if hasattr(value, "signatures")
+    }
+before = signatures()
+rng = np.random.default_rng(0)
+for dtype in (np.float32, np.float64):
+    dense = rng.random((300, 7)).astype(dtype)
+    Y = rng.integers(0, 4, (300, 5)).astype(float)
+    Y[rng.random(Y.shape) < 0.9] = np.nan
+    for X in (dense, sp.csr_array(dense), read_only(dense), read_only(sp.csr_array(dense))):
+        for sparsifier in (TopK(3, search_every=2), TopK(30), "l1", "kl", None):
+            common = {"max_iter": 2, "tol": None, "sparsifier": sparsifier, "n_jobs": 2}
+            SparseAutoencoderTransformer(50, loss="log_loss", **common).fit(X).transform(X)
+            MultiTaskSAEClassifier(50, optimizer="adamw", **common).fit(X, Y).predict(X[:1])
+after = signatures()
+print({k: (before.get(k), n) for k, n in after.items() if n != before.get(k)}, len(after) > 20)
+"""
+    )
+    assert out == "{} True"

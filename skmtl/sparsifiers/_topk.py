@@ -74,7 +74,7 @@ def sift_down(heap, value):
 
 @kernel
 def kth_largest(values, size, k, heap):
-    """The k-th largest of the first ``size >= k`` values, by a heap of those on its shorter side."""
+    """The k-th largest of the first ``size`` values, by a heap of those on its shorter side."""
     if size - k < k:
         few = heap[: size - k + 1]
         few[:] = -np.inf
