@@ -156,7 +156,7 @@ def losses_and_grad(params, code, labels, weight, offsets, of_labelled):
 def heads_backward(params, code, d_scores, task_weights, offsets, d_code, grads):
     """Each head takes its own gradient; what reaches the shared code is weighted by task."""
     W_head = params["W_head"]
-    by_class = np.repeat(task_weights, np.diff(offsets)).astype(W_head.dtype)
+    by_class = task_weights.astype(W_head.dtype).repeat(offsets[1:] - offsets[:-1])
     if isinstance(d_scores, CSR):
         gradient = _linalg.weight_gradient(_linalg.dense_block(code), d_scores)
         weighted = _linalg.with_values(d_scores, d_scores.data * by_class[d_scores.indices])

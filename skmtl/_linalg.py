@@ -418,7 +418,8 @@ def column_sum(code):
 
 def sum_rows(A):
     """``A.sum(axis=0)`` as a product, which is faster."""
-    return np.ones(len(A), A.dtype) @ A
+    ones = _scratch.ones(len(A), A.dtype)
+    return ones @ A
 
 
 def weighted_count(code, weight):
@@ -459,7 +460,7 @@ def take_rows(X, index, name="rows"):
         _take_rows(X.data, X.indices, X.indptr, index, data, indices)
         return CSR(data, Support(indices, indptr, X.shape[1]))
     out = _scratch.empty(name, (len(index), X.shape[1]), X.dtype)
-    return np.take(X, index, axis=0, out=out, mode="clip")  # unlike "raise", without a copy
+    return X.take(index, 0, out, "clip")  # which needs no copy of out, unlike "raise"
 
 
 def dense_block(X):

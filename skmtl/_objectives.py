@@ -114,7 +114,7 @@ class Tasks:
 
     def value_and_backward(self, params, state, batch, fwd, adj, grads, step):
         losses, d_scores = self.losses(params, batch, fwd.code)
-        counts = np.count_nonzero(batch.labels >= 0, axis=0)
+        counts = (batch.labels >= 0).sum(axis=0)
         value, weights = self.balancer.balance(losses, counts, state["balancer"], step)
         _heads.heads_backward(params, fwd.code, d_scores, weights, self.offsets, adj.code, grads)
         return value

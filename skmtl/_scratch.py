@@ -7,6 +7,7 @@ step, or the block of rows, that asked for it.
 
 import threading
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 
@@ -27,6 +28,16 @@ def region():
         yield
     finally:
         _of_thread.kept = before
+
+
+@cache
+def _many_ones(dtype):
+    return np.ones(1 << 12, dtype)
+
+
+def ones(n, dtype):
+    """A vector of ones, not to be written to."""
+    return _many_ones(dtype)[:n] if n <= 1 << 12 else np.ones(n, dtype)
 
 
 def empty(name, shape, dtype):

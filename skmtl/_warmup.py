@@ -1,6 +1,7 @@
 """Compile the kernels before they are needed: in an image, or ahead of the first request."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,7 +11,7 @@ from skmtl._transformer import SparseAutoencoderTransformer
 from skmtl.sparsifiers import TopK
 
 # Between them these fits meet every kernel, each with every kind of code and input.
-_TRANSFORMERS = [
+_TRANSFORMERS: list[dict[str, Any]] = [
     {"loss": "squared_error"},
     {"loss": "log_loss", "optimizer": "adamw"},
     {"loss": "mixture"},
@@ -42,7 +43,7 @@ def warmup():
     X = np.round(rng.random((40, 3)), 1)
     Y = np.column_stack([X[:, 0] > 0.5, 3 * X[:, 1] // 1])
     gaps = np.where(np.arange(8) == np.arange(40)[:, None] % 8, Y[:, :1], np.nan)  # one in eight
-    common = {"max_iter": 2, "tol": None, "batch_size": 10, "random_state": 0}
+    common: dict[str, Any] = {"max_iter": 2, "tol": None, "batch_size": 10, "random_state": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for dtype in (np.float32, np.float64):

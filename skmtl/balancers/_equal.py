@@ -24,8 +24,8 @@ class Equal(Balancer):
     """
 
     def init(self, n_tasks, priors):
-        return {"labelled": np.array([p is not None for p in priors])}
+        labelled = np.array([p is not None for p in priors])
+        return {"weights": labelled / max(1, labelled.sum())}
 
     def balance(self, losses, counts, state, step):
-        weights = state["labelled"] / max(1, state["labelled"].sum())
-        return float(weights @ losses), weights
+        return float(state["weights"] @ losses), state["weights"]

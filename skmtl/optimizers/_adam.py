@@ -29,6 +29,13 @@ def adam(w, g, m, v, rises, scales, epsilon, lr, shrink):
 
 
 @kernel
+def adam_array(w, g, m, v, rises, scales, epsilon, lr, shrink):
+    n = w.size
+    flat_w, flat_g = w.reshape(n), g.reshape(n)
+    adam(flat_w, flat_g, m.reshape(n), v.reshape(n), rises, scales, epsilon, lr, shrink)
+
+
+@kernel
 def adam_rows(w, index, g, m, v, rises, scales, epsilon, lr, shrink):
     for a in range(len(index)):
         j = index[a]
@@ -71,8 +78,12 @@ class Adam(Optimizer):
         self.epsilon = epsilon
 
     def _update(self, value, gradient, moments, t, lr):
-        flat = (a.reshape(-1, order="A") for a in (value, gradient, *moments))  # views
-        adam(*flat, *self._constants(t), self.epsilon, lr, self._shrink(value, lr))
+        m, v = moments
+        constants = *self._constants(t), self.epsilon, lr, self._shrink(value, lr)
+        if value.flags.c_contiguous:
+            adam_array(value, gradient, m, v, *constants)
+        else:
+            adam_array(value.T, gradient.T, m.T, v.T, *constants)
 
     def _update_rows(self, value, index, gradient, moments, t, lr):
         constants = *self._constants(t), self.epsilon, lr, self._shrink(value, lr)
