@@ -7,7 +7,7 @@ of an exact method.
 
 The first call installs the peers into ``.venv-peers``. A job that has a result for its settings is
 not run again (``--redo`` does); ``--jobs`` names those to run; the table is printed and written to
-``docs/speed_table.rst``.
+``docs/speed_table.inc``.
 """
 
 import argparse
@@ -262,7 +262,7 @@ def main():
         for row in rows_of(name, result):
             rows.append(row)
             print("{:46} {:26} {:>8} {:>8} {:>8}".format(*row), flush=True)
-    (HERE.parent / "docs" / "speed_table.rst").write_text(table(rows))
+    (HERE.parent / "docs" / "speed_table.inc").write_text(table(rows))
 
 
 if __name__ == "__main__":

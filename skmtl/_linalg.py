@@ -253,6 +253,16 @@ def _csr_adjoint(d_out, W, indices, indptr, d_data):
 
 
 @kernel
+def _transpose_tiles(W, out):
+    m, d = W.shape
+    for j0 in range(0, m, 16):
+        for f0 in range(0, d, 16):
+            for f in range(f0, min(f0 + 16, d)):
+                for j in range(j0, min(j0 + 16, m)):
+                    out[f, j] = W[j, f]
+
+
+@kernel
 def _product_among(X, W, b, among, out):
     for i in range(len(X)):
         row = X[i]
@@ -316,12 +326,21 @@ def product(X, W, out):
     """``X @ W.T``, (n, d) by (m, d), written into ``out``."""
     n_rows, n_columns = out.shape
     if isinstance(X, CSR):
-        return matmul(X, np.ascontiguousarray(W.T), out)
+        return matmul(X, transposed(W), out)
     if n_rows * n_columns <= TILE * TILE // 2:
         return np.matmul(X, W.T, out=out)
     tile_rows = TILE_ROWS if n_rows > TILE_ROWS else TILE_ROWS // 2
     tiles = [(i, j) for j in cut(n_columns, TILE_LATENTS) for i in cut(n_rows, tile_rows)]
     for_each(lambda tile: np.matmul(X[tile[0]], W[tile[1]].T, out=out[tile]), tiles)
+    return out
+
+
+def transposed(W):
+    """``W.T`` in C order, by tiles that fit in cache; no copy where W lies so already."""
+    if W.flags.f_contiguous:
+        return W.T
+    out = np.empty(W.shape[::-1], W.dtype)
+    _transpose_tiles(W, out)
     return out
 
 

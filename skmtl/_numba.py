@@ -3,6 +3,7 @@
 import sys
 import warnings
 from typing import Any
+from uuid import uuid4
 
 from numba import config, get_num_threads, njit, types
 from numba.extending import overload
@@ -26,7 +27,7 @@ def kernel(function):
     """
     global _warned
     try:
-        return njit(cache=True, **_OPTIONS)(function)
+        return _with_names_of_its_own(njit(cache=True, **_OPTIONS)(function))
     except RuntimeError as error:  # no folder to cache in: read-only install without a home
         if not _warned:
             _warned = True
@@ -37,6 +38,20 @@ def kernel(function):
                 stacklevel=2,
             )
         return njit(**_OPTIONS)(function)
+
+
+def _with_names_of_its_own(dispatcher):
+    """Let no two processes write compiled code under one name.
+
+    Numba numbers the files of a kernel's signatures. Two processes that compile different ones at
+    once take the same number, and what is later loaded under it may be of the other signature.
+    With unique names the worst is that one of them is compiled once more.
+    """
+    cache_file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if hasattr(cache_file, "_data_name"):  # absent without a compiler
+        numbered = cache_file._data_name
+        cache_file._data_name = lambda number: numbered(uuid4().int)
+    return dispatcher
 
 
 def by_precision(single, double):

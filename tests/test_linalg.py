@@ -92,3 +92,78 @@ def test_moments_far_from_the_origin(rng):
     X = (1e4 + rng.standard_normal((10000, 1))).astype(np.float32)
     _, variance = _linalg.weighted_moments(X, np.ones(10000, dtype=np.float32))
     assert_allclose(variance, X.astype(float).var(axis=0), rtol=1e-6)
+
+
+def test_columns_of_a_code(code):
+    csr, dense = code
+    columns = csr.support.by_column
+    assert columns.active.tolist() == np.flatnonzero(dense.any(axis=0)).tolist()
+    for a, j in enumerate(columns.active):
+        entries = slice(columns.starts[a], columns.starts[a + 1])
+        assert columns.rows[entries].tolist() == np.flatnonzero(dense[:, j]).tolist()
+        assert_allclose(csr.data[columns.order[entries]], dense[dense[:, j] != 0, j])
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_gradient_is_formed_block_by_block(sparse, code, rng, monkeypatch):
+    csr, dense = code
+    A, shift = rng.standard_normal((6, 4)), rng.standard_normal(4)
+    A[rng.random(A.shape) < 0.5] = 0
+    rows = _linalg.as_rows(sp.csr_array(A)) if sparse else A
+    gradient = _linalg.weight_gradient(csr, rows, shift if sparse else None)
+    expected = dense.T @ (A - shift if sparse else A)
+    monkeypatch.setattr(_gradients, "BLOCK_SIZE", 8)  # two rows
+    parts = _gradients.parts(gradient)
+    assert len(parts) == -(-len(gradient.index) // 2)
+    blocks = [_gradients.block(gradient, part) for part in parts]
+    values = np.concatenate([b.values for b in blocks])
+    assert_allclose(values, expected[gradient.index], atol=1e-14)
+    assert np.concatenate([b.index for b in blocks]).tolist() == gradient.index.tolist()
+    assert_allclose(_gradients.dense_gradient(gradient), expected, atol=1e-14)
+
+
+def test_gradient_of_a_sparse_x_lies_by_features(rng):
+    A = rng.standard_normal((6, 5)) * (rng.random((6, 5)) < 0.5)
+    dense, shift = rng.standard_normal((6, 3)), rng.standard_normal(5)
+    rows = _linalg.as_rows(sp.csr_array(A))
+    gradient = _linalg.weight_gradient(dense, rows, shift)
+    assert gradient.flags.f_contiguous
+    assert_allclose(gradient, dense.T @ (A - shift), atol=1e-14)
+    assert_allclose(_linalg.weight_gradient(dense, rows), dense.T @ A, atol=1e-14)
+
+
+def test_product_among_is_the_product(rng):
+    X, W, b = rng.standard_normal((5, 3)), rng.standard_normal((7, 3)), rng.standard_normal(7)
+    among = rng.integers(-1, 7, (5, 4))
+    expected = np.where(among < 0, -1, np.take_along_axis(X @ W.T + b, np.maximum(among, 0), 1))
+    assert_allclose(_linalg.product_among(X, W, b, among), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("index", [[3, 3, 0], [5], [2, 1, 4, 0, 5, 3]])
+def test_taken_rows(index, code):
+    _, dense = code
+    for X in (dense, sp.csr_array(dense)):
+        taken = _linalg.dense_block(_linalg.take_rows(X, np.array(index)))
+        assert np.array_equal(taken, dense[index])
+
+
+def test_weighted_count(code, rng):
+    csr, _ = code
+    csr.data[0] = 0
+    weight = rng.random(6)
+    expected = weight @ (_linalg.to_dense(csr) != 0)
+    assert_allclose(_linalg.weighted_count(csr, weight), expected)
+    assert_allclose(_linalg.weighted_count(_linalg.to_dense(csr), weight), expected)
+
+
+def test_large_products_are_cut_into_tiles(rng, monkeypatch):
+    for name in ("TILE", "TILE_ROWS", "TILE_LATENTS"):
+        monkeypatch.setattr(_linalg, name, 4)
+    X, W = rng.standard_normal((11, 3)), rng.standard_normal((9, 3))
+    code, d_out = rng.standard_normal((11, 9)), rng.standard_normal((11, 3))
+    assert_allclose(_linalg.product(X, W, np.empty((11, 9))), X @ W.T, atol=1e-14)
+    assert_allclose(_linalg.matmul(code, W), code @ W, atol=1e-14)
+    assert_allclose(_linalg.weight_gradient(code, X), code.T @ X, atol=1e-14)
+    d_code = np.ones((11, 9))
+    _linalg.add_adjoint(d_out, W, d_code)
+    assert_allclose(d_code, 1 + d_out @ W.T, atol=1e-14)

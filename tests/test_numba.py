@@ -42,3 +42,11 @@ def test_works_without_a_cache_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("skmtl compiles its kernels anew in each process") == 1
     assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+def test_processes_do_not_share_the_names_of_compiled_files():
+    """Two that compile different signatures at once would overwrite each other's code."""
+    from skmtl._linalg import _moments
+
+    names = {_moments._cache._cache_file._data_name(1) for _ in range(3)}
+    assert len(names) == 3

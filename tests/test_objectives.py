@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl import _gradients, _linalg
+from skmtl import MultiTaskSAEClassifier, _gradients, _linalg
 from skmtl._heads import softmax_by_task, softmax_loss
-from skmtl._objectives import Batch, Objective, Step, WeightDecay
+from skmtl._objectives import Batch, Objective, Step, Tasks, WeightDecay
 from skmtl.losses import SquaredError
-from skmtl.sparsifiers import Softmax, TopK
+from skmtl.sparsifiers import KL, Softmax, TopK
 from tests import instances, naive
 from tests.gradients import assert_gradient_matches
 from tests.problems import N_CLASSES, labels_with_gaps, small_problem
@@ -165,3 +165,40 @@ def test_objective_has_no_registry():
     objective, params, *args = small_problem(SquaredError(), Halved(k=1))
     assert isinstance(objective, Objective)
     assert_gradient_matches(objective, params, *args)
+
+
+@pytest.mark.parametrize("sparsifier", [TopK(k=1), TopK(k=3), KL()], ids=repr)
+@pytest.mark.parametrize("n_classes", [(2, 2, 2, 2), N_CLASSES])
+def test_scores_of_labelled_classes_alone_give_the_same(sparsifier, n_classes):
+    """Forming scores only where there is a label changes cost, not results."""
+    objective, params, state, batch, step = small_problem(SquaredError(), sparsifier, tasks=True)
+    offsets = np.concatenate([[0], np.cumsum(n_classes)])
+    labels = np.where(batch.labels < np.array(n_classes), batch.labels, -1)
+    labels[3] = -1  # a row without any label
+    batch = batch._replace(labels=labels)
+    rng = np.random.default_rng(1)
+    params["W_head"] = rng.standard_normal((offsets[-1], 8))
+    params["b_head"] = rng.standard_normal(offsets[-1])
+    results = []
+    for of_labelled in (False, True):
+        objective.tasks = Tasks(offsets, objective.tasks.balancer, of_labelled)
+        results.append(objective(params, state, batch, step))
+    assert_allclose(results[0][0], results[1][0], rtol=1e-12)
+    for name, gradient in results[0][1].items():
+        a, b = (_gradients.dense_gradient(g) for g in (gradient, results[1][1][name]))
+        assert_allclose(a, b, rtol=1e-10, atol=1e-13, err_msg=name)
+
+
+def test_few_labels_train_the_same_model(rng):
+    """One label a row among 20 tasks: the two ways to form scores train alike."""
+    X, Y = rng.random((200, 5)), np.full((200, 20), np.nan)
+    Y[np.arange(200), rng.integers(0, 20, 200)] = rng.integers(0, 2, 200)
+    models = []
+    for below in (0.0, 1.0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_linalg, "SPARSE_BELOW", below)
+            model = MultiTaskSAEClassifier(8, sparsifier=None, max_iter=5, tol=None, random_state=0)
+            models.append(model.fit(X, Y))
+    assert [m._objective.tasks.of_labelled for m in models] == [False, True]
+    for name, array in models[0]._params.items():
+        assert_allclose(array, models[1]._params[name], atol=1e-10, err_msg=name)

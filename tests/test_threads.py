@@ -1,0 +1,130 @@
+"""Threads: same bits for any number of them, no more than allowed, errors not lost."""
+
+import threading
+import time
+
+import numba
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from joblib import parallel_config
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _scratch, _threads
+from skmtl.sparsifiers import TopK
+
+
+@pytest.fixture
+def cut_finely(monkeypatch):
+    """Small problems are cut like large ones."""
+    monkeypatch.setattr(_threads, "WORTH_A_THREAD", 1)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"sparsifier": TopK(8)},
+        {"sparsifier": TopK(8, search_every=2)},
+        {"sparsifier": None},
+        {"sparsifier": None, "loss": "log_loss"},
+        {"sparsifier": "l1"},
+    ],
+    ids=repr,
+)
+def test_fits_have_the_same_bits(params, make, cut_finely):
+    rng = np.random.default_rng(0)
+    X = (rng.random((1200, 30)) * (rng.random((1200, 30)) < 0.4)).astype(np.float32)
+    common = {"max_iter": 3, "tol": None, "batch_size": 600, "random_state": 0} | params
+    Y = rng.integers(0, 3, (1200, 4)).astype(float)
+    Y[rng.random(Y.shape) < 0.5] = np.nan
+    one, *others = (
+        [
+            SparseAutoencoderTransformer(1100, n_jobs=n_jobs, **common).fit(make(X))._params,
+            MultiTaskSAEClassifier(1100, n_jobs=n_jobs, **common).fit(make(X), Y)._params,
+        ]
+        for n_jobs in (1, 2, 3)
+    )
+    for other in others:
+        for a, b in zip(one, other, strict=True):
+            assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def threads_used(n_jobs, n_blocks=40):
+    """How many threads take part in work that gives each of them time to."""
+    meet = threading.Barrier(2)
+
+    def work(block):
+        try:
+            meet.wait(timeout=0.05)
+        except threading.BrokenBarrierError:
+            meet.reset()
+        return threading.get_ident()
+
+    with _threads.workers(n_jobs):
+        assert all(
+            lib["num_threads"] == 1 for lib in threadpool_info() if lib["user_api"] == "blas"
+        )
+        return len(set(_threads.for_each(work, range(n_blocks))))
+
+
+def test_limits_are_obeyed(monkeypatch):
+    monkeypatch.setattr(_threads, "thread_limit", lambda: 2)
+    monkeypatch.setattr(_threads, "_blas_threads", lambda: 2)
+    assert [threads_used(n, 8) for n in (None, 1, 2, 7)] == [1, 1, 2, 2]
+    with parallel_config(n_jobs=2):
+        assert threads_used(None, 8) == 2
+    monkeypatch.setattr(_threads, "thread_limit", lambda: 1)
+    assert threads_used(2, 8) == 1
+    monkeypatch.setattr(_threads, "thread_limit", lambda: 2)
+    monkeypatch.setattr(_threads, "_blas_threads", lambda: 1)
+    assert threads_used(2, 8) == 1
+
+
+def test_limits_are_read():
+    with threadpool_limits(1, "blas"):
+        assert _threads._blas_threads() == 1
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        assert _threads.thread_limit() == 1
+    finally:
+        numba.set_num_threads(before)
+    assert _threads.thread_limit() == before
+
+
+def test_an_error_in_a_block_is_raised_and_ends_the_rest(monkeypatch):
+    monkeypatch.setattr(_threads, "thread_limit", lambda: 2)
+    monkeypatch.setattr(_threads, "_blas_threads", lambda: 2)
+    done = []
+
+    def work(block):
+        done.append(block)
+        time.sleep(0.001)
+        if block == 1:
+            raise ZeroDivisionError
+
+    with _threads.workers(2), pytest.raises(ZeroDivisionError):
+        _threads.for_each(work, range(1000))
+    assert len(done) < 1000
+    assert not any(t.name.startswith("ThreadPool") for t in threading.enumerate())
+
+
+def test_results_come_in_order():
+    with _threads.workers(2):
+        assert _threads.for_each(lambda b: b**2, range(50)) == [b**2 for b in range(50)]
+
+
+def test_scratch_is_used_again_within_a_region_only():
+    outside = _scratch.empty("a", (3, 4), np.float32)
+    assert outside is not _scratch.empty("a", (3, 4), np.float32)
+    with _scratch.region():
+        first = _scratch.empty("a", (30, 4), np.float32)
+        again = _scratch.empty("a", (20, 4), np.float32)
+        assert np.shares_memory(first, again) and again.shape == (20, 4)
+        assert not np.shares_memory(first, _scratch.empty("a", (20, 4), np.float64))
+        assert not np.shares_memory(first, _scratch.empty("b", (20, 4), np.float32))
+        assert _scratch.empty("a", (50, 4), np.float32).flags.c_contiguous
+        with _scratch.region():
+            assert not np.shares_memory(again, _scratch.empty("a", (20, 4), np.float32))
+    assert not np.shares_memory(again, _scratch.empty("a", (20, 4), np.float32))
