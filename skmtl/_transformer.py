@@ -68,7 +68,8 @@ class SparseAutoencoderTransformer(
     verbose : int or bool, default=0
         Print the loss of each epoch.
     n_jobs : int or None, default=None
-        Threads for row blocks in ``transform`` and its kin. None is 1.
+        Threads of ``fit``, ``transform`` and their kin; as in joblib, None is 1. Results have the
+        same bits for any number.
     decoder_norm : {"unit"} or None, default="unit"
         Keep the rows of ``components_`` at unit norm. The mixture loss ignores it: its rows are
         means, whose norm has a meaning.

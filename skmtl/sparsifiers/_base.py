@@ -12,7 +12,8 @@ class Sparsifier(Component):
     """Turns pre-activations into a code.
 
     ``code = max(pre, 0)`` and ``d_pre = d_code * 1[code > 0]`` unless a subclass says otherwise.
-    Any object with these methods serves; inheriting saves writing those it does not need.
+    Any object with these methods serves; inheriting saves writing those it does not need. The
+    arrays of a step are used again by the next: copy what is to be kept.
     """
 
     #: Names of the arrays from ``init`` that the optimizer leaves alone.
