@@ -98,8 +98,8 @@ class MultiTaskSAEClassifier(
     verbose : int or bool, default=0
         Print the loss of each epoch.
     n_jobs : int or None, default=None
-        Threads of ``fit``, ``predict`` and their kin; as in joblib, None is 1. Results have the same
-        bits for any number.
+        Threads of ``fit``, ``predict`` and their kin; as in joblib, None is 1. Results have the
+        same bits for any number.
     decoder_norm : {"unit"} or None, default="unit"
         Keep the rows of ``components_`` at unit norm; ignored by the mixture loss.
     bias_init : {"mean", "zero"}, default="mean"
