@@ -116,41 +116,29 @@ def skmtl_topk_search_every_4(settings, folder):
     return skmtl_topk(settings, folder, search_every=4)
 
 
-def skmtl_tasks(settings, folder):
+def skmtl_tasks(settings, folder, **options):
+    """The network of the torch contestant; other options make it another."""
     from skmtl import MultiTaskSAEClassifier
 
     X, Y = tasks(settings, folder)
+    options = options or {"sparsifier": None, "reconstruction_weight": 0.0}
 
     def fit():
         MultiTaskSAEClassifier(
             settings["latents"],
-            sparsifier=None,
-            reconstruction_weight=0.0,
             batch_size=settings["batch"],
             max_iter=settings["epochs"],
             tol=None,
             random_state=0,
+            **options,
         ).fit(X, Y)
 
     return fit
 
 
 def skmtl_default(settings, folder):
-    """The same with what the torch network lacks: a sparse code that also reconstructs."""
-    from skmtl import MultiTaskSAEClassifier
-
-    X, Y = tasks(settings, folder)
-
-    def fit():
-        MultiTaskSAEClassifier(
-            settings["latents"],
-            batch_size=settings["batch"],
-            max_iter=settings["epochs"],
-            tol=None,
-            random_state=0,
-        ).fit(X, Y)
-
-    return fit
+    """With what the torch network lacks: a sparse code that also reconstructs."""
+    return skmtl_tasks(settings, folder, sparsifier="auto")
 
 
 def skmtl_transform(settings, folder, sparse=True):

@@ -38,15 +38,9 @@ def job(label, beside, threads=1, **settings):
     return {"label": label, "beside": beside, "settings": {"threads": threads, **settings}}
 
 
-SAES = {
-    "sparsify_topk": None,
-    "saelens_topk": None,
-    "dictionary_learning_topk": None,
-    "torch_topk": None,
-}
+SAES = ["sparsify_topk", "saelens_topk", "dictionary_learning_topk", "torch_topk"]
 TOPK = {"rows": 16384, "epochs": 10}
 LARGE = {"rows": 8192, "features": 384, "k": 32, "batch": 1024, "epochs": 10, "threads": 2}
-ONE = {"skmtl": "skmtl_autoencoder"}
 SMALL = {"data": "digits", "latents": 32, "batch": 256, "epochs": 50}
 WIDE = {"data": "mnist", "rows": 20000, "latents": 32, "batch": 256, "epochs": 3}
 CROSS, SQUARE = {"loss": "log_loss"}, {"loss": "squared_error"}
