@@ -182,7 +182,7 @@ class TopK(Sparsifier):
 
     With ``search_every`` above 1 a fit also holds ``24 k`` bytes a training row. A row's best
     latents change little from epoch to epoch: on text embeddings (6144 latents, k = 32, 8 epochs)
-    3 reached the exact fit's error in about two thirds of its time.
+    3 reached the exact fit's error in about three quarters of its time.
 
     References
     ----------
