@@ -14,7 +14,7 @@ from contestants import atoms_and_codes
 from results import part
 from threadpoolctl import threadpool_limits
 
-from skmtl import SparseAutoencoderTransformer, _autoencoder, _fitting, _linalg, _training
+from skmtl import SparseAutoencoderTransformer, _autoencoder, _linalg, _training
 from skmtl.losses import SquaredError
 from skmtl.sparsifiers import TopK
 
@@ -35,27 +35,21 @@ STAGES = [
     ("gradients and optimizer", _training, "update"),
     ("rows of the batch", _training.Data, "take"),
     ("shift of the rows", _autoencoder, "encoder_input"),
-    ("firing rate, at the end", _fitting, "firing_rate"),
 ]
 
 
 @contextmanager
 def timed(totals):
-    """Time the stages; those within the firing rate count there alone."""
+    """Time the stages."""
     originals = [(owner, name, getattr(owner, name)) for _, owner, name in STAGES]
-    within = []
 
     def wrap(label, function):
         def timing(*arguments, **options):
-            if within and within[-1] == "firing rate, at the end":
-                return function(*arguments, **options)
-            within.append(label)
             start = time.perf_counter()
             try:
                 return function(*arguments, **options)
             finally:
                 totals[label] += time.perf_counter() - start
-                within.pop()
 
         return timing
 

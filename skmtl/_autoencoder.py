@@ -60,7 +60,7 @@ def encoder_input(params, X, shifted):
     """``X - b_dec`` where the encoder sees that and X is dense, else X itself."""
     if not shifted or not isinstance(X, np.ndarray) or "W_enc" not in params:
         return X
-    return np.subtract(X, params["b_dec"], out=_scratch.empty("input", X.shape, X.dtype))
+    return _linalg.add_row(X, -params["b_dec"], _scratch.empty("input", X.shape, X.dtype))
 
 
 def product_and_bias(params, rows, shifted):
@@ -86,7 +86,7 @@ def encode(params, X, shifted, sparsifier, step):
     fused = getattr(sparsifier, "encode", None)
     if fused is not None:  # adds the bias in its own pass over the product
         return Signals(None, fused(pre, bias, params, step), rows)
-    pre += bias
+    _linalg.add_row(pre, bias, pre)
     return Signals(pre, sparsifier.forward(pre, params, step), rows)
 
 
@@ -110,7 +110,7 @@ def decode(params, code, shifted):
     out = _scratch.empty("recon", (code.shape[0], W_dec.shape[1]), W_dec.dtype)
     recon = _linalg.matmul(code, W_dec, out)
     if not shifted:
-        recon += params["b_dec"]
+        _linalg.add_row(recon, params["b_dec"], recon)
     return recon
 
 

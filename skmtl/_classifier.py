@@ -145,7 +145,8 @@ class MultiTaskSAEClassifier(
     decoder_bias_ : ndarray of shape (n_features,)
         Decoder bias, on the scale of the loss's link.
     firing_rate_ : ndarray of shape (n_components,)
-        Weighted share of the training rows on which each latent is not zero.
+        Weighted share of the training rows on which each latent was not zero in the last epoch
+        (with ``early_stopping`` that of the parameters restored), counted in passing.
     pretrain_loss_curve_ : list of float
         Mean loss of each epoch of pretraining.
     loss_curve_ : list of float
@@ -426,7 +427,7 @@ class MultiTaskSAEClassifier(
             watch=_fitting.EpochWatch(*watched),
         )
         fitted = attributes(params) | {"pretrain_loss_curve_": pretrain_curve}
-        _fitting.publish(self, fitted, state, data, history, goes_on)
+        _fitting.publish(self, fitted, state, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 

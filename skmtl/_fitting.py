@@ -245,7 +245,7 @@ def codes(estimator, X):
     return out
 
 
-def publish(estimator, attributes, state, data, history, goes_on):
+def publish(estimator, attributes, state, history, goes_on):
     """Set all fitted attributes at once, at the end of a fit."""
     curves = ("loss_curve_", "validation_loss_curve_")
     before = [getattr(estimator, curve) if goes_on else [] for curve in curves]
@@ -253,19 +253,7 @@ def publish(estimator, attributes, state, data, history, goes_on):
         vars(estimator).pop("task_names_in_", None)  # an earlier fit's y may have had names
     vars(estimator).update(attributes)
     estimator._state = state
-    estimator.firing_rate_ = firing_rate(estimator, data)
+    estimator.firing_rate_ = state["fired"]
     estimator.loss_curve_ = before[0] + history.loss_curve
     estimator.validation_loss_curve_ = before[1] + history.validation_curve
     estimator.n_iter_ = history.n_iter
-
-
-def firing_rate(estimator, data):
-    """Weighted share of the rows on which each latent is active, (n_components,)."""
-    objective, params = estimator._objective, estimator._params
-
-    def weighted_count(block):
-        code = objective.code(params, data.batch.X[block])
-        return _linalg.weighted_count(code, data.weight[block].astype(np.float64))
-
-    counts = map_row_blocks(weighted_count, data.n_rows, estimator.n_jobs)
-    return np.sum(counts, axis=0) / data.n_rows

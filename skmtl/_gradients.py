@@ -102,14 +102,18 @@ class Product:
         return replace(rows, values=rows.values.copy())
 
 
+def is_one_block(gradient):
+    """Whether a gradient is an array that the optimizer goes through at once."""
+    if not isinstance(gradient, np.ndarray):
+        return False
+    return gradient.size <= BLOCK_SIZE or not gradient.flags.c_contiguous
+
+
 def parts(gradient):
     """Slices of the rows of a gradient, for ``block``."""
-    if isinstance(gradient, np.ndarray):
-        if gradient.size <= BLOCK_SIZE or not gradient.flags.c_contiguous:
-            return [slice(0, len(gradient))]
-        n_rows = len(gradient)
-    else:
-        n_rows = len(gradient.index)
+    if is_one_block(gradient):
+        return [slice(0, len(gradient))]
+    n_rows = len(gradient if isinstance(gradient, np.ndarray) else gradient.index)
     return cut(n_rows, max(1, BLOCK_SIZE // _width(gradient)))
 
 

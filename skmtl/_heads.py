@@ -5,22 +5,25 @@ loss_t = sum_i weight[i, t] * (logsumexp(scores[i, task t]) - scores[i, task t][
 d_scores[i, c] = weight[i, t] * (softmax(scores[i, task t])[c] - 1[c = label[i, t]])
 
 A missing label is -1 and has weight 0; its cells get no gradient. Where most labels are missing,
-scores are only formed where there is a label: they are then a sparse code over the classes.
+scores are only formed where there is a label.
 ``W_head`` is (number of classes, n_components), so that the products are those of the decoder.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from skmtl import _linalg
+from skmtl import _linalg, _scratch
 from skmtl._gradients import add_gradient, dense_gradient
-from skmtl._linalg import CSR, Support
+from skmtl._linalg import CSR
 from skmtl._math import exp_negative, log1p_unit
 from skmtl._numba import kernel
+from skmtl._threads import for_each_part
 
 
 @kernel
 def softmax(scores, weight, label, d_scores):
-    """Loss of one row's label of one task, and its gradient."""
+    """Loss of one row's label of one task; its gradient, which may overwrite the scores."""
     if len(scores) == 2:  # the same, by the difference
         z = scores[1] - scores[0]
         small = exp_negative(-abs(z))
@@ -28,14 +31,14 @@ def softmax(scores, weight, label, d_scores):
         d_scores[1] = weight * (p - label)
         d_scores[0] = -d_scores[1]
         return weight * (max(z, scores.dtype.type(0)) - z * label + log1p_unit(small))
-    top = scores[0]
+    top, own = scores[0], scores[label]
     for c in range(1, len(scores)):
         top = max(top, scores[c])
     total = scores.dtype.type(0)
     for c in range(len(scores)):
         d_scores[c] = exp_negative(scores[c] - top)
         total += d_scores[c]
-    loss = np.log(total) + top - scores[label]
+    loss = np.log(total) + top - own
     for c in range(len(scores)):
         d_scores[c] *= weight / total
     d_scores[label] -= weight
@@ -78,28 +81,69 @@ def softmax_loss(scores, offsets, labels, weight, d_scores, losses):
 
 
 @kernel
-def softmax_loss_of_labelled(data, indptr, offsets, labels, weight, losses):
-    """The same where row i holds the classes of its labelled tasks; overwrites the scores."""
+def add_counts(labels, counts):
     for i in range(labels.shape[0]):
-        start = indptr[i]
         for t in range(labels.shape[1]):
-            if labels[i, t] >= 0:
-                stop = start + offsets[t + 1] - offsets[t]
-                scores = data[start:stop].copy()
-                losses[t] += softmax(scores, weight[i, t], labels[i, t], data[start:stop])
-                start = stop
+            counts[t] += labels[i, t] >= 0
+
+
+def label_counts(labels):
+    """How many labels each task has, (T,)."""
+    counts = np.zeros(labels.shape[1], np.int64)
+    add_counts(labels, counts)
+    return counts
 
 
 @kernel
-def _labelled_classes(offsets, labels, indptr, indices):
-    p = 0
+def find_labelled(labels, offsets, rows, tasks, starts):
+    """Row and task of each label, and where the scores of its classes start; how many there are."""
+    n_labels, n_cells = 0, 0
     for i in range(labels.shape[0]):
         for t in range(labels.shape[1]):
             if labels[i, t] >= 0:
-                for c in range(offsets[t], offsets[t + 1]):
-                    indices[p] = c
-                    p += 1
-        indptr[i + 1] = p
+                rows[n_labels], tasks[n_labels], starts[n_labels] = i, t, n_cells
+                n_labels += 1
+                n_cells += offsets[t + 1] - offsets[t]
+    starts[n_labels] = n_cells
+    return n_labels
+
+
+@kernel
+def loss_of_labelled(code, heads, targets, cells, first, stop):
+    """Loss of some of the labels, and the gradient in the scores of their classes."""
+    W, b, offsets = heads
+    rows, tasks, starts, labels, weight = targets
+    d_scores, losses = cells
+    for p in range(first, stop):
+        i, t = rows[p], tasks[p]
+        own, start = code[i], offsets[t]
+        scores = d_scores[starts[p] : starts[p + 1]]
+        for c in range(len(scores)):
+            head, score = W[start + c], b[start + c]
+            for j in range(len(own)):
+                score += own[j] * head[j]
+            scores[c] = score
+        losses[p] = softmax(scores, weight[i, t], labels[i, t], scores)
+
+
+@kernel
+def backward_of_labelled(code, W, by_class, labelled, d_scores, d_heads, d_code, columns):
+    """Adds to some columns of ``d_W`` and ``d_code``, and beside the first ones to ``d_b``."""
+    rows, tasks, starts, offsets = labelled
+    first, stop = columns
+    d_W, d_b = d_heads
+    for p in range(len(rows)):
+        i, start = rows[p], offsets[tasks[p]]
+        own, d_own = code[i, first:stop], d_code[i, first:stop]
+        for q in range(starts[p], starts[p + 1]):
+            c = start + q - starts[p]
+            slope, weighted = d_scores[q], d_scores[q] * by_class[c]
+            head, d_head = W[c, first:stop], d_W[c, first:stop]
+            if first == 0:
+                d_b[c] += slope
+            for j in range(len(own)):
+                d_head[j] += slope * own[j]
+                d_own[j] += weighted * head[j]
 
 
 @kernel
@@ -135,35 +179,69 @@ def scores(params, code):
     return _linalg.matmul(code, np.ascontiguousarray(params["W_head"].T)) + params["b_head"]
 
 
+@dataclass
+class Labelled:
+    """``d_scores`` of the classes of the tasks that rows have a label of.
+
+    Label p is that of task ``tasks[p]`` in row ``rows[p]``; the gradient in the scores of its
+    classes is ``values[starts[p]:starts[p + 1]]``.
+    """
+
+    rows: np.ndarray
+    tasks: np.ndarray
+    starts: np.ndarray
+    values: np.ndarray
+
+
 def losses_and_grad(params, code, labels, weight, offsets, of_labelled):
-    """Loss of each task, (T,), and ``d_scores``, dense or, ``of_labelled``, a CSR."""
-    losses = np.zeros(len(offsets) - 1)
+    """Loss of each task, (T,), and ``d_scores``, an array or, ``of_labelled``, `Labelled`."""
+    n_tasks = len(offsets) - 1
     if not of_labelled:
+        losses = np.zeros(n_tasks)
         all_scores = scores(params, code)
         d_scores = np.empty_like(all_scores)
         softmax_loss(all_scores, offsets, labels, weight, d_scores, losses)
         return losses, d_scores
-    n_cells = int(np.count_nonzero(labels >= 0, axis=0) @ np.diff(offsets))
-    indptr = np.zeros(len(labels) + 1, dtype=np.int64)
-    indices = np.empty(n_cells, dtype=np.int32)
-    _labelled_classes(offsets, labels, indptr, indices)
-    cells = CSR(params["b_head"][indices], Support(indices, indptr, int(offsets[-1])))
-    _linalg.add_adjoint(_linalg.dense_block(code), params["W_head"], cells)
-    softmax_loss_of_labelled(cells.data, indptr, offsets, labels, weight, losses)
-    return losses, cells
+    rows, tasks, starts = _scratch.empty("labelled", (3, labels.size + 1), np.int32)
+    n_labels = find_labelled(labels, offsets, rows, tasks, starts)
+    rows, tasks, starts = rows[:n_labels], tasks[:n_labels], starts[: n_labels + 1]
+    values, losses = np.empty(starts[-1], code.dtype), np.empty(n_labels)
+    heads = params["W_head"], params["b_head"], offsets
+    code, targets = _linalg.dense_block(code), (rows, tasks, starts, labels, weight)
+
+    def part(some):
+        loss_of_labelled(code, heads, targets, (values, losses), some.start, some.stop)
+
+    for_each_part(part, n_labels, 2 * code.shape[1])
+    by_task = np.bincount(tasks, losses, minlength=n_tasks)
+    return by_task, Labelled(rows, tasks, starts, values)
 
 
 def heads_backward(params, code, d_scores, task_weights, offsets, d_code, grads):
     """Each head takes its own gradient; what reaches the shared code is weighted by task."""
     W_head = params["W_head"]
     by_class = task_weights.astype(W_head.dtype).repeat(offsets[1:] - offsets[:-1])
-    if isinstance(d_scores, CSR):
-        gradient = _linalg.weight_gradient(_linalg.dense_block(code), d_scores)
-        weighted = _linalg.with_values(d_scores, d_scores.data * by_class[d_scores.indices])
-        _linalg.add_on_support(_linalg.matmul(weighted, W_head), d_code)
+    if isinstance(d_scores, Labelled):
+        d_W, d_b = _backward_of_labelled(W_head, code, d_scores, by_class, offsets, d_code)
     else:
-        gradient = dense_gradient(_linalg.weight_gradient(code, d_scores))
-        W_T = np.ascontiguousarray(W_head.T)
-        _linalg.add_adjoint(d_scores * by_class, W_T, d_code)
-    add_gradient(grads, "W_head", np.ascontiguousarray(gradient.T))
-    add_gradient(grads, "b_head", dense_gradient(_linalg.column_sum(d_scores)))
+        d_W = np.ascontiguousarray(dense_gradient(_linalg.weight_gradient(code, d_scores)).T)
+        d_b = _linalg.column_sum(d_scores)
+        _linalg.add_adjoint(d_scores * by_class, np.ascontiguousarray(W_head.T), d_code)
+    add_gradient(grads, "W_head", d_W)
+    add_gradient(grads, "b_head", d_b)
+
+
+def _backward_of_labelled(W_head, code, d_scores, by_class, offsets, d_code):
+    labelled = d_scores.rows, d_scores.tasks, d_scores.starts, offsets
+    values, d_heads = d_scores.values, (np.zeros_like(W_head), np.zeros(len(W_head), W_head.dtype))
+    own, sparse = _linalg.dense_block(code), isinstance(d_code, CSR)
+    d_own = np.zeros_like(own) if sparse else d_code
+
+    def part(columns):
+        span = columns.start, columns.stop
+        backward_of_labelled(own, W_head, by_class, labelled, values, d_heads, d_own, span)
+
+    for_each_part(part, own.shape[1], 2 * len(values))
+    if sparse:
+        _linalg.add_on_support(d_own, d_code)
+    return d_heads

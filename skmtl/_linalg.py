@@ -133,7 +133,11 @@ def to_scipy(code):
 
 def zeros_like(code):
     """An adjoint of ``code`` to add to: zeros on its support."""
-    return with_values(code, np.zeros_like(values(code)))
+    if isinstance(code, CSR):
+        return with_values(code, np.zeros_like(code.data))
+    out = _scratch.empty("d_code", code.shape, code.dtype)
+    out.fill(0)
+    return out
 
 
 def values(code):
@@ -144,6 +148,29 @@ def values(code):
 def with_values(code, new_values):
     """A code of the same layout and support that holds ``new_values``."""
     return CSR(new_values, code.support) if isinstance(code, CSR) else new_values
+
+
+def relu(pre):
+    """``max(pre, 0)`` of an array, in memory that the next step uses again."""
+    code = _scratch.empty("code", pre.shape, pre.dtype)
+    _relu(pre.reshape(-1), code.reshape(-1))
+    return code
+
+
+def relu_backward(code, d_code):
+    """``d_code`` where the code is above 0, in place."""
+    _zero_where_silent(values(code).reshape(-1), values(d_code).reshape(-1))
+    return d_code
+
+
+def add_row(X, row, out):
+    """``X + row``, written into ``out``."""
+
+    def part(rows):
+        _add_row(X[rows], row, out[rows])
+
+    for_each_part(part, *X.shape)
+    return out
 
 
 def join(parts):
@@ -250,6 +277,44 @@ def _csr_adjoint(d_out, W, indices, indptr, d_data):
             for f in range(len(row)):
                 total += row[f] * atom[f]
             d_data[p] += total
+
+
+@kernel
+def _add_row(X, row, out):
+    for i in range(len(X)):
+        own, sums = X[i], out[i]
+        for f in range(len(row)):
+            sums[f] = own[f] + row[f]
+
+
+@kernel
+def _relu(pre, code):
+    zero = pre.dtype.type(0)
+    for p in range(len(pre)):
+        code[p] = zero if pre[p] <= zero else pre[p]  # NaN stays
+
+
+@kernel
+def _zero_where_silent(code, d_code):
+    zero = code.dtype.type(0)
+    for p in range(len(code)):
+        d_code[p] = d_code[p] if code[p] > zero else zero
+
+
+@kernel
+def _add_firing(code, weight, counts):
+    zero = code.dtype.type(0)
+    for i in range(len(code)):
+        own, w = code[i], weight[i]
+        for j in range(len(own)):
+            counts[j] += w if own[j] != zero else zero
+
+
+@kernel
+def _add_firing_of_sparse(data, indices, indptr, weight, counts):
+    for i in range(len(indptr) - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            counts[indices[p]] += weight[i] if data[p] != 0 else 0
 
 
 @kernel
@@ -377,7 +442,7 @@ def add_adjoint(d_out, W, d_code):
     """Add ``d_out @ W.T`` to ``d_code`` in place, on the support where ``d_code`` is a CSR."""
     if not isinstance(d_code, CSR):
         if len(W) <= TILE:
-            d_code += d_out @ W.T
+            _add_product(d_out, W, d_code)
             return
         for_each(lambda tile: _add_product(d_out, W[tile], d_code[:, tile]), cut(len(W), TILE))
         return
@@ -398,7 +463,7 @@ def add_on_support(values, d_code):
 
 
 def _add_product(A, W, out):
-    out += A @ W.T
+    out += np.matmul(A, W.T, out=_scratch.empty("adjoint", out.shape, out.dtype))
 
 
 def _per_row(code):
@@ -441,12 +506,12 @@ def sum_rows(A):
     return ones @ A
 
 
-def weighted_count(code, weight):
-    """Sum of the weights of the rows on which each latent is not zero, (m,)."""
-    if not isinstance(code, CSR):
-        return weight @ (code != 0)
-    of_entry = np.repeat(weight, np.diff(code.indptr)) * (code.data != 0)
-    return np.bincount(code.indices, weights=of_entry, minlength=code.shape[1])
+def add_firing(code, weight, counts):
+    """Add to ``counts``, (m,), the weights of the rows on which each latent is not zero."""
+    if isinstance(code, CSR):
+        _add_firing_of_sparse(code.data, code.indices, code.indptr, weight, counts)
+    else:
+        _add_firing(code, weight, counts)
 
 
 def vector_product(column_sums, W):
@@ -480,6 +545,20 @@ def take_rows(X, index, name="rows"):
         return CSR(data, Support(indices, indptr, X.shape[1]))
     out = _scratch.empty(name, (len(index), X.shape[1]), X.dtype)
     return X.take(index, 0, out, "clip")  # which needs no copy of out, unlike "raise"
+
+
+def some_rows(X, rows):
+    """A slice of rows of an array or a CSR, as a view."""
+    if not isinstance(X, CSR):
+        return X[rows]
+    indptr = X.indptr[rows.start : rows.stop + 1]
+    held = slice(indptr[0], indptr[-1])
+    return CSR(X.data[held], Support(X.indices[held], indptr - indptr[0], X.shape[1]))
+
+
+def elements_per_row(X):
+    """How many elements a row of X holds, on average."""
+    return max(1, X.nnz // X.shape[0]) if sp.issparse(X) else X.shape[1]
 
 
 def dense_block(X):

@@ -114,7 +114,7 @@ class Tasks:
 
     def value_and_backward(self, params, state, batch, fwd, adj, grads, step):
         losses, d_scores = self.losses(params, batch, fwd.code)
-        counts = (batch.labels >= 0).sum(axis=0)
+        counts = _heads.label_counts(batch.labels)
         value, weights = self.balancer.balance(losses, counts, state["balancer"], step)
         _heads.heads_backward(params, fwd.code, d_scores, weights, self.offsets, adj.code, grads)
         return value
@@ -143,6 +143,8 @@ class Objective:
         grads: dict = {}
         batch = batch._replace(X=_linalg.as_rows(batch.X))
         fwd = self.forward(params, batch.X, step)
+        if "fired" in state:
+            _linalg.add_firing(fwd.code, step.weight * len(step.weight), state["fired"])
         adj = Adjoints(code=_linalg.zeros_like(fwd.code))
         own = step.with_weight(step.weight * self.reconstruction_weight)
         value = 0.0

@@ -45,9 +45,12 @@ def empty(name, shape, dtype):
     kept = getattr(_of_thread, "kept", None)
     if kept is None:
         return np.empty(shape, dtype)
-    n_rows, n_columns = shape
-    size = n_rows * n_columns
-    flat = kept.get((name, dtype))
-    if flat is None or flat.size < size:
-        kept[name, dtype] = flat = np.empty(size, dtype)
-    return flat[:size].reshape(shape)
+    array = kept.get((name, dtype))
+    if array is None or array.shape != shape:
+        n_rows, n_columns = shape
+        size = n_rows * n_columns
+        flat = None if array is None else array.base
+        if flat is None or flat.size < size:
+            flat = np.empty(size, dtype)
+        kept[name, dtype] = array = flat[:size].reshape(shape)
+    return array

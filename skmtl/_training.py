@@ -16,7 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import _gradients, _linalg
 from skmtl._objectives import Batch, Place, Step
-from skmtl._threads import BLOCK_ROWS, for_each, workers
+from skmtl._threads import BLOCK_ROWS, cut, for_each, workers
+
+# Elements of X gathered at once: of small batches several, which costs less than one by one.
+TAKE_SIZE = 1 << 17
 
 
 @dataclass
@@ -47,15 +50,21 @@ class Data:
         return len(self.weight)
 
     def take(self, index):
-        """The batch of some rows, and their weights as shares of that batch."""
+        """Some of the rows, in memory that the next ones taken use again."""
         X, labels, label_weight = self.batch
-        n_rows = len(index)
         X = _linalg.take_rows(X, index)
         if labels is not None:
             labels = _linalg.take_rows(labels, index, "labels")
             label_weight = _linalg.take_rows(label_weight, index, "label_weight")
-            label_weight *= label_weight.dtype.type(1 / n_rows)
-        return Batch(X, labels, label_weight), self.weight[index] / n_rows
+        return Data(Batch(X, labels, label_weight), self.weight[index])
+
+    def as_batch(self, rows):
+        """A batch of a slice of the rows, and their weights as shares of that batch."""
+        X, labels, label_weight = self.batch
+        share = self.weight.dtype.type(1 / (rows.stop - rows.start))
+        if labels is not None:
+            labels, label_weight = labels[rows], label_weight[rows] * share
+        return Batch(_linalg.some_rows(X, rows), labels, label_weight), self.weight[rows] * share
 
     def blocks(self):
         """Slices of at most a fixed number of rows."""
@@ -95,19 +104,35 @@ def minibatches(n_rows, batch_size, rng):
     return np.array_split(rng.permutation(n_rows), -(-n_rows // batch_size))
 
 
+def batches(data, batch_size, rng):
+    """Of each batch of an epoch: which rows are in it, the `Batch`, and the weights of its rows."""
+    index_sets = minibatches(data.n_rows, batch_size, rng)
+    batch_elements = len(index_sets[0]) * _linalg.elements_per_row(data.batch.X)
+    for group in cut(len(index_sets), max(1, TAKE_SIZE // batch_elements)):
+        taken = data.take(np.concatenate(index_sets[group]))
+        stop = 0
+        for index in index_sets[group]:
+            start, stop = stop, stop + len(index)
+            yield index, *taken.as_batch(slice(start, stop))
+
+
 def run_epoch(objective, params, state, data, settings, epoch):
-    """One pass over the rows; updates ``params`` and ``state``; returns the mean loss."""
+    """One pass over the rows; updates ``params`` and ``state``; returns the mean loss.
+
+    ``state["fired"]``, (m,), is afterwards the weighted share of the rows on which each latent
+    fired, each row under the parameters of its step.
+    """
     total = 0.0
-    batches = minibatches(data.n_rows, settings.batch_size, state["rng"])
-    for b, index in enumerate(batches):
+    state["fired"] = np.zeros(len(params["b_enc"]))
+    n_batches = -(-data.n_rows // settings.batch_size)
+    for b, (index, batch, weight) in enumerate(batches(data, settings.batch_size, state["rng"])):
         # At the middle of the step: neither the first nor the last of a schedule is lost.
-        progress = (epoch + (b + 0.5) / len(batches)) / settings.max_iter
+        progress = (epoch + (b + 0.5) / n_batches) / settings.max_iter
         if settings.streamed:
             progress = 1.0
         lr = settings.learning_rate
         if settings.schedule is not None:
             lr *= settings.schedule(progress)
-        batch, weight = data.take(index)
         place = None
         if not settings.streamed:
             place = Place(epoch, index, data.n_rows, state.setdefault("memory", {}))
@@ -117,6 +142,7 @@ def run_epoch(objective, params, state, data, settings, epoch):
             raise _diverged(epoch, data, settings)
         update(params, grads, settings, state["optimizer"], lr)
         total += value * len(weight)
+    state["fired"] /= data.n_rows
     return total / data.n_rows
 
 
@@ -126,15 +152,6 @@ def update(params, grads, settings, state, lr):
     Block of rows by block of rows: rows of a parameter are independent here.
     """
     optimizer = settings.optimizer
-    optimizer.begin(state)
-    of_rows = []
-    for name, gradient in grads.items():
-        constraints = [c for c in settings.constraints if c.name == name]
-        parts = _gradients.parts(gradient)
-        if len(parts) > 1 or constraints or not isinstance(gradient, np.ndarray):
-            of_rows += [(name, gradient, part, constraints) for part in parts]
-        else:
-            optimizer.update(name, gradient, params, state, lr)
 
     def update_rows(block):
         name, gradient, part, constraints = block
@@ -145,7 +162,16 @@ def update(params, grads, settings, state, lr):
         for constraint in constraints:
             constraint.after_step(rows, params[name], lr)
 
-    for_each(update_rows, of_rows)
+    optimizer.begin(state)
+    of_rows = []
+    for name, gradient in grads.items():
+        constraints = [c for c in settings.constraints if c.name == name]
+        if not constraints and _gradients.is_one_block(gradient):
+            optimizer.update(name, gradient, params, state, lr)
+        else:
+            of_rows += [(name, gradient, p, constraints) for p in _gradients.parts(gradient)]
+    if of_rows:
+        for_each(update_rows, of_rows)
 
 
 def minimize(objective, params, state, data, settings, *, validation=None, watch=None, n_jobs=None):
@@ -160,7 +186,7 @@ def minimize(objective, params, state, data, settings, *, validation=None, watch
     """
     watch = watch or Watch()
     history = History()
-    best, best_params, stale, stopped = np.inf, None, 0, False
+    best, best_of_all, stale, stopped = np.inf, None, 0, False
     with workers(n_jobs), np.errstate(over="ignore", invalid="ignore"):
         for epoch in range(settings.max_iter):
             watch.begin(epoch)
@@ -175,7 +201,7 @@ def minimize(objective, params, state, data, settings, *, validation=None, watch
             if curve[-1] < best:
                 best = curve[-1]
                 if settings.early_stopping:
-                    best_params = deepcopy(params)
+                    best_of_all = deepcopy(params), state["fired"]
             stopped |= settings.tol is not None and stale >= settings.n_iter_no_change
             if stopped:
                 break
@@ -186,7 +212,8 @@ def minimize(objective, params, state, data, settings, *, validation=None, watch
             ConvergenceWarning,
             stacklevel=8,  # the line that called fit
         )
-    if best_params is not None:
+    if best_of_all is not None:
+        best_params, state["fired"] = best_of_all
         params.update(best_params)
     if not all(np.isfinite(array).all() for array in params.values()):
         raise _diverged(history.n_iter - 1, data, settings)

@@ -92,7 +92,8 @@ class SparseAutoencoderTransformer(
     decoder_bias_ : ndarray of shape (n_features,)
         Decoder bias, on the scale of the loss's link.
     firing_rate_ : ndarray of shape (n_components,)
-        Weighted share of the training rows on which each latent is not zero.
+        Weighted share of the training rows on which each latent was not zero in the last epoch
+        (with ``early_stopping`` that of the parameters restored), counted in passing.
     loss_curve_ : list of float
         Mean loss of each epoch, penalties included.
     validation_loss_curve_ : list of float
@@ -294,7 +295,7 @@ class SparseAutoencoderTransformer(
             validation=validation,
             watch=_fitting.EpochWatch(self, context, X, None, objective, data, attributes),
         )
-        _fitting.publish(self, attributes(params), state, data, history, goes_on)
+        _fitting.publish(self, attributes(params), state, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X)
         return self
 

@@ -16,6 +16,7 @@ _TRANSFORMERS: list[dict[str, Any]] = [
     {"loss": "log_loss", "optimizer": "adamw"},
     {"loss": "mixture"},
     {"sparsifier": TopK(1, search_every=2)},
+    {"sparsifier": None},
 ]
 
 
@@ -49,7 +50,9 @@ def warmup():
         for dtype in (np.float32, np.float64):
             for make in (np.asarray, sp.csr_array):
                 rows = make(X.astype(dtype))
-                SparseAutoencoderTransformer(8, **common).fit(read_only(rows))
+                SparseAutoencoderTransformer(8, **common).fit(read_only(rows)).score(
+                    read_only(rows)
+                )
                 for n_components in (8, 200):  # codes of 16: all of 8, and few of 200
                     for options in _TRANSFORMERS:
                         sae = SparseAutoencoderTransformer(n_components, **common | options)

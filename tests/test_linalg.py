@@ -147,13 +147,15 @@ def test_taken_rows(index, code):
         assert np.array_equal(taken, dense[index])
 
 
-def test_weighted_count(code, rng):
+def test_firing_is_counted_by_weight(code, rng):
     csr, _ = code
     csr.data[0] = 0
     weight = rng.random(6)
-    expected = weight @ (_linalg.to_dense(csr) != 0)
-    assert_allclose(_linalg.weighted_count(csr, weight), expected)
-    assert_allclose(_linalg.weighted_count(_linalg.to_dense(csr), weight), expected)
+    expected = 1 + weight @ (_linalg.to_dense(csr) != 0)
+    for layout in (csr, _linalg.to_dense(csr)):
+        counts = np.ones(csr.shape[1])
+        _linalg.add_firing(layout, weight, counts)
+        assert_allclose(counts, expected)
 
 
 def test_large_products_are_cut_into_tiles(rng, monkeypatch):

@@ -30,7 +30,7 @@ def test_minibatch_gradients_average_to_that_of_all_rows(rng):
     data = _data.scaled(table, _data.scale_of(table))
 
     def gradients(index):
-        batch, weight = data.take(index)
+        batch, weight = data.take(index).as_batch(slice(0, len(index)))
         return objective(params, state, batch, Step(weight))
 
     value, whole = gradients(np.arange(n_rows))
@@ -40,7 +40,7 @@ def test_minibatch_gradients_average_to_that_of_all_rows(rng):
         mean = np.mean([dense_gradient(g[name]) for _, g in parts], axis=0)
         assert_allclose(mean, gradient, rtol=1e-9, atol=1e-12, err_msg=name)
     # And the whole is the weighted mean over the rows, and over each task's labels.
-    batch, weight = data.take(np.arange(n_rows))
+    batch, weight = data.as_batch(slice(0, n_rows))
     assert_allclose(weight, table.weight / table.weight.sum())
     counted = [t for t in range(len(N_CLASSES)) if N_CLASSES[t]]
     share = table.label_weight[:, counted] / table.label_weight[:, counted].sum(axis=0)

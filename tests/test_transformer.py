@@ -45,7 +45,6 @@ def test_encoder_and_decoder_are_the_documented_equations(digits):
     ).all()
     assert_allclose(model.inverse_transform(code), code @ model.components_ + model.decoder_bias_)
     assert_allclose(np.linalg.norm(model.components_, axis=1), 1)
-    assert_allclose(model.firing_rate_, kept.mean(axis=0))
 
 
 def test_log_loss_decoder_is_a_sigmoid_of_unshifted_input(digits):
@@ -239,12 +238,26 @@ def test_weights_of_the_held_out_rows_count(digits):
     assert_allclose(min(model.validation_loss_curve_), expected)
 
 
-def test_firing_rate_is_weighted(digits):
+@pytest.mark.parametrize("sparsifier", [TopK(5), None])
+def test_firing_rate_counts_the_last_epoch(digits, sparsifier):
     X, _ = digits
     weight = np.arange(len(X), dtype=float)
-    model = sae().fit(X, sample_weight=weight)
+    model = sae(sparsifier=sparsifier, learning_rate=1e-12, max_iter=2)  # all steps are alike
+    model.fit(X, sample_weight=weight)
     active = model.transform(X) != 0
-    assert_allclose(model.firing_rate_, np.average(active, axis=0, weights=weight))
+    expected = np.average(active, axis=0, weights=weight)
+    assert_allclose(model.firing_rate_, expected, rtol=1e-5)
+    model.set_params(learning_rate=0.1, max_iter=1, warm_start=True).fit(X, sample_weight=weight)
+    assert abs(model.firing_rate_ - expected).max() > 0.01
+
+
+def test_firing_rate_is_of_the_restored_parameters(digits):
+    X, _ = digits
+    model = sae(early_stopping=True, learning_rate=3.0, max_iter=4, random_state=0).fit(X)
+    best = int(np.argmin(model.validation_loss_curve_))
+    assert best < 3
+    again = clone(model).set_params(max_iter=best + 1).fit(X)
+    assert_allclose(model.firing_rate_, again.firing_rate_)
 
 
 def test_constants_of_numpy_type_do_not_widen_float32(digits):

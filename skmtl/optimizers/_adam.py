@@ -17,11 +17,18 @@ from skmtl.optimizers._base import Optimizer
 
 
 @kernel
-def adam(w, g, m, v, rises, scales, epsilon, lr, shrink):
-    number = w.dtype.type  # the loop computes in the arrays' own type
-    rise1, rise2 = number(rises[0]), number(rises[1])
-    m_scale, v_scale = number(scales[0]), number(scales[1])
-    tiny, rate, kept = number(epsilon), number(lr), number(shrink)
+def constants_of(w, decays, t, lr, shrink):
+    """In the arrays' own type, in which the loop then computes."""
+    beta1, beta2, epsilon = decays
+    number = w.dtype.type
+    rises = number(1 - beta1), number(1 - beta2)
+    scales = number(1 / (1 - beta1**t)), number(1 / (1 - beta2**t))
+    return rises, scales, (number(epsilon), number(lr), number(shrink))
+
+
+@kernel
+def adam(w, g, m, v, constants):
+    (rise1, rise2), (m_scale, v_scale), (tiny, rate, kept) = constants
     for a in range(w.size):
         m[a] += rise1 * (g[a] - m[a])
         v[a] += rise2 * (g[a] * g[a] - v[a])
@@ -29,17 +36,17 @@ def adam(w, g, m, v, rises, scales, epsilon, lr, shrink):
 
 
 @kernel
-def adam_array(w, g, m, v, rises, scales, epsilon, lr, shrink):
-    n = w.size
-    flat_w, flat_g = w.reshape(n), g.reshape(n)
-    adam(flat_w, flat_g, m.reshape(n), v.reshape(n), rises, scales, epsilon, lr, shrink)
+def adam_array(w, g, m, v, decays, t, lr, shrink):
+    n, constants = w.size, constants_of(w, decays, t, lr, shrink)
+    adam(w.reshape(n), g.reshape(n), m.reshape(n), v.reshape(n), constants)
 
 
 @kernel
-def adam_rows(w, index, g, m, v, rises, scales, epsilon, lr, shrink):
+def adam_rows(w, index, g, m, v, decays, t, lr, shrink):
+    constants = constants_of(w, decays, t, lr, shrink)
     for a in range(len(index)):
         j = index[a]
-        adam(w[j], g[a], m[j], v[j], rises, scales, epsilon, lr, shrink)
+        adam(w[j], g[a], m[j], v[j], constants)
 
 
 class Adam(Optimizer):
@@ -79,23 +86,19 @@ class Adam(Optimizer):
 
     def _update(self, value, gradient, moments, t, lr):
         m, v = moments
-        constants = *self._constants(t), self.epsilon, lr, self._shrink(value, lr)
-        if value.flags.c_contiguous:
-            adam_array(value, gradient, m, v, *constants)
-        else:
-            adam_array(value.T, gradient.T, m.T, v.T, *constants)
+        if not value.flags.c_contiguous:
+            value, gradient, m, v = value.T, gradient.T, m.T, v.T
+        adam_array(value, gradient, m, v, self._decays(), t, lr, self._shrink(value, lr))
 
     def _update_rows(self, value, index, gradient, moments, t, lr):
-        constants = *self._constants(t), self.epsilon, lr, self._shrink(value, lr)
         m, v = moments
+        shrink = self._shrink(value, lr)
         if value.ndim == 1:  # one column
             value, gradient, m, v = (a.reshape(-1, 1) for a in (value, gradient, m, v))
-        adam_rows(value, index, gradient, m, v, *constants)
+        adam_rows(value, index, gradient, m, v, self._decays(), t, lr, shrink)
 
-    def _constants(self, t):
-        """What the moments rise by, and their bias corrections."""
-        scales = 1 / (1 - self.beta_1**t), 1 / (1 - self.beta_2**t)
-        return (1 - self.beta_1, 1 - self.beta_2), scales
+    def _decays(self):
+        return float(self.beta_1), float(self.beta_2), float(self.epsilon)
 
     def _shrink(self, value, lr):
         return 1.0

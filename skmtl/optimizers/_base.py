@@ -36,15 +36,14 @@ class Optimizer(Component):
         May be called several times a step, and from several threads, with different rows.
         """
         value, moments, t = params[name], state["moments"][name], state["t"]
-        if value.ndim == 2 and isinstance(gradient, np.ndarray):
-            if value.flags.f_contiguous != gradient.flags.f_contiguous:  # lie as the gradient does
-                lay = np.asfortranarray if gradient.flags.f_contiguous else np.ascontiguousarray
-                value, *moments = (lay(array) for array in (value, *moments))
-                params[name], state["moments"][name] = value, tuple(moments)
         if isinstance(gradient, Rows):
             self._update_rows(value, gradient.index, gradient.values, moments, t, lr)
-        else:
-            self._update(value, gradient, moments, t, lr)
+            return
+        if value.flags.c_contiguous != gradient.flags.c_contiguous:  # lie as the gradient does
+            lay = np.ascontiguousarray if gradient.flags.c_contiguous else np.asfortranarray
+            value, *moments = (lay(array) for array in (value, *moments))
+            params[name], state["moments"][name] = value, tuple(moments)
+        self._update(value, gradient, moments, t, lr)
 
     def step(self, params, grads, state, lr):
         """Update ``params`` and ``state`` in place by arrays and ``Rows``."""

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from skmtl import _linalg
 from skmtl._sklearn import Component
 
@@ -42,12 +40,14 @@ class Sparsifier(Component):
 
     def forward(self, pre, params, step):
         """Code of the pre-activations, (n, m). May look across rows only if ``step.train``."""
-        return np.maximum(pre, 0)
+        return _linalg.relu(pre)
 
     def backward(self, fwd, adj, params, grads, step):
-        """From ``adj.code`` append to ``adj.pre``; add gradients of the sparsifier's own arrays."""
-        active = _linalg.values(fwd.code) > 0
-        adj.pre.append(_linalg.with_values(fwd.code, _linalg.values(adj.code) * active))
+        """From ``adj.code``, which may be overwritten, append to ``adj.pre``.
+
+        Adds gradients of the sparsifier's own arrays.
+        """
+        adj.pre.append(_linalg.relu_backward(fwd.code, adj.code))
 
     def term(self, batch, fwd, adj, params, state, grads, step):
         """Value of a penalty; adds its gradient to ``adj`` and ``grads``."""
