@@ -8,13 +8,15 @@ Rows are samples i, columns of a code latents j; both weights are (n_components,
 row j belongs to latent j. ``d_x`` is the derivative of the objective in x.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from skmtl import _linalg, _scratch
-from skmtl._gradients import add_gradient
+from skmtl._gradients import add_gradient, formed, stacked
 
 
 @dataclass
@@ -24,7 +26,15 @@ class Signals:
     pre: np.ndarray | None  # None where a fused sparsifier did not form it
     code: Any
     input: Any = None  # what the encoder multiplies: X, or X - b_dec where that is dense
+    bias: np.ndarray | None = None  # what is added to that product
+    target: Any = None  # what the reconstruction is compared with, if that is not the input
     recon: np.ndarray | None = None
+    # For terms, from the objective. Of some latents, their pre-activations:
+    pre_of: Callable | None = None
+    # of another code, its reconstruction loss and d_code, the decoder held fixed:
+    judge: Callable | None = None
+    # and what the reconstruction leaves over, on the scale of X:
+    residual: Callable | None = None
 
 
 @dataclass
@@ -56,11 +66,11 @@ def init_params(n_components, n_features, dtype, b_dec, rng):
     }
 
 
-def encoder_input(params, X, shifted):
+def encoder_input(params, X, shifted, name="input"):
     """``X - b_dec`` where the encoder sees that and X is dense, else X itself."""
     if not shifted or not isinstance(X, np.ndarray) or "W_enc" not in params:
         return X
-    return _linalg.add_row(X, -params["b_dec"], _scratch.empty("input", X.shape, X.dtype))
+    return _linalg.add_row(X, -params["b_dec"], _scratch.empty(name, X.shape, X.dtype))
 
 
 def product_and_bias(params, rows, shifted):
@@ -80,14 +90,24 @@ def encode(params, X, shifted, sparsifier, step):
     rows = encoder_input(params, X, shifted)
     among = sparsifier.among(step) if hasattr(sparsifier, "among") else None
     if among is not None and isinstance(rows, np.ndarray):
-        pre = _linalg.product_among(rows, params["W_enc"], params["b_enc"], among)
-        return Signals(None, sparsifier.choose(pre, among, len(params["b_enc"])), rows)
+        bias = params["b_enc"]
+        pre = _linalg.product_among(rows, params["W_enc"], bias, among)
+        return Signals(None, sparsifier.choose(pre, among, len(bias), step), rows, bias)
     pre, bias = product_and_bias(params, rows, shifted)
     fused = getattr(sparsifier, "encode", None)
     if fused is not None:  # adds the bias in its own pass over the product
-        return Signals(None, fused(pre, bias, params, step), rows)
+        return Signals(None, fused(pre, bias, params, step), rows, bias)
     _linalg.add_row(pre, bias, pre)
-    return Signals(pre, sparsifier.forward(pre, params, step), rows)
+    return Signals(pre, sparsifier.forward(pre, params, step), rows, bias)
+
+
+def pre_of(params, fwd, latents):
+    """Pre-activations of some latents, (n, number of them)."""
+    if fwd.pre is not None:
+        return fwd.pre[:, latents]
+    W_enc, bias = params["W_enc"][latents], fwd.bias[latents]
+    out = np.empty((fwd.input.shape[0], len(latents)), W_enc.dtype)
+    return _linalg.product(fwd.input, W_enc, out) + bias
 
 
 def encoder_backward(params, rows, shifted, adj, grads):
@@ -119,3 +139,36 @@ def decoder_backward(params, fwd, adj, grads):
     add_gradient(grads, "W_dec", _linalg.weight_gradient(fwd.code, adj.recon))
     add_gradient(grads, "b_dec", _linalg.sum_rows(adj.recon))
     _linalg.add_adjoint(adj.recon, params["W_dec"], adj.code)
+
+
+# --- nested prefixes of the latents: recon[l] = code[:, :stops[l]] @ W_dec[:stops[l]] + b_dec -----
+
+
+def decode_prefixes(params, code, stops, shifted):
+    """The reconstruction by each prefix, in one pass: each adds its own latents to the last."""
+    W_dec, recons = params["W_dec"], []
+    recon = np.zeros((code.shape[0], W_dec.shape[1]), W_dec.dtype)
+    if not shifted:
+        recon += params["b_dec"]
+    for first, stop in pairwise([0, *stops]):
+        own, _ = _linalg.columns(code, first, stop)
+        recon = recon + _linalg.matmul(own, W_dec[first:stop])
+        recons.append(recon)
+    return recons
+
+
+def prefixes_backward(params, code, stops, d_recons, adj, grads):
+    """A latent hears of every prefix it is in: its gradient is a sum over the later ones."""
+    total = np.zeros_like(d_recons[-1])
+    of_groups = []
+    for (first, stop), d_recon in reversed([*zip(pairwise([0, *stops]), d_recons, strict=True)]):
+        total += d_recon
+        own, held = _linalg.columns(code, first, stop)
+        gradient = formed(_linalg.weight_gradient(own, total))
+        of_groups.append((first, gradient))
+        d_own = _linalg.with_values(own, np.zeros_like(_linalg.values(own)))
+        _linalg.add_adjoint(total, params["W_dec"][first:stop], d_own)
+        _linalg.values(adj.code)[held] += _linalg.values(d_own)
+    add_gradient(grads, "W_dec", stacked(of_groups, len(params["W_dec"])))
+    add_gradient(grads, "b_dec", _linalg.sum_rows(total))
+    adj.recon = total

@@ -1,6 +1,7 @@
 """MultiTaskSAEClassifier: X -> one label per task, through one shared sparse code."""
 
 import warnings
+from functools import partial
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Self
@@ -22,7 +23,7 @@ from skmtl import _data, _fitting, _linalg, _validation
 from skmtl._class_weight import class_weights
 from skmtl._components import resolve
 from skmtl._heads import init_heads, softmax_by_task
-from skmtl._objectives import Objective, Tasks
+from skmtl._objectives import Tasks
 from skmtl._sklearn import (
     CallbackSupportMixin,
     HasMethods,
@@ -62,7 +63,8 @@ class MultiTaskSAEClassifier(
     ----------
     n_components : int, default=64
         Number of latents, the width of the shared code.
-    sparsifier : {"auto", "topk", "l1", "kl", "softmax"}, sparsifier or None, default="auto"
+    sparsifier : {"auto", "topk", "batch_topk", "l1", "kl", "jumprelu", "gated", \
+            "winner_take_all", "softmax"}, sparsifier or None, default="auto"
         How the code is made sparse: a name, an instance such as ``TopK(k=16)``, or None for a
         plain relu. "auto" is "softmax" with the mixture loss, else "topk".
     loss : {"squared_error", "log_loss", "mixture"} or loss, default="squared_error"
@@ -102,11 +104,26 @@ class MultiTaskSAEClassifier(
         same bits for any number.
     decoder_norm : {"unit"} or None, default="unit"
         Keep the rows of ``components_`` at unit norm; ignored by the mixture loss.
-    bias_init : {"mean", "zero"}, default="mean"
+    bias_init : {"mean", "geometric_median", "zero"}, default="mean"
         Where the decoder's bias starts.
     weight_decay : float, default=0.0
         ``weight_decay / 2`` times the sum of squares of the weight matrices, those of the heads
         included, is added to the loss.
+    input_dropout : float, default=0.0
+        Share of the entries of X that are set to zero in each training step, in [0, 1). What is
+        reconstructed is X as it was: a denoising autoencoder.
+    nested_sizes : sequence of int or None, default=None
+        Matryoshka: ascending numbers of latents. Each such prefix, and all latents together, must
+        reconstruct X alone; the loss is the mean over them. Early latents become the more general
+        ones.
+    dead_latents : {"auto", "aux_k", "resample", "ignore"} or instance, default="auto"
+        What is done for latents that stopped firing, see `skmtl.dead_latents`. "auto" is "aux_k"
+        where the sparsifier keeps k latents a row, else "ignore".
+    tied : bool, default=False
+        Encode with the decoder's own weights; ``encoder_components_`` is then ``components_``.
+    transform_algorithm : {"encoder", "refine"}, default="encoder"
+        "refine" keeps the latents that the encoder chose for a row and gives them the amplitudes,
+        0 or more, that reconstruct the row best. Only with "squared_error".
     sparse_output : bool, default=False
         Return CSR arrays from ``transform``.
     reconstruction_weight : float, default=1.0
@@ -227,6 +244,11 @@ class MultiTaskSAEClassifier(
         decoder_norm: str | None = "unit",
         bias_init: str = "mean",
         weight_decay: float = 0.0,
+        input_dropout: float = 0.0,
+        nested_sizes: ArrayLike | None = None,
+        dead_latents: Any = "auto",
+        tied: bool = False,
+        transform_algorithm: str = "encoder",
         sparse_output: bool = False,
         reconstruction_weight: float = 1.0,
         pretrain_iter: int = 0,
@@ -253,6 +275,11 @@ class MultiTaskSAEClassifier(
         self.decoder_norm = decoder_norm
         self.bias_init = bias_init
         self.weight_decay = weight_decay
+        self.input_dropout = input_dropout
+        self.nested_sizes = nested_sizes
+        self.dead_latents = dead_latents
+        self.tied = tied
+        self.transform_algorithm = transform_algorithm
         self.sparse_output = sparse_output
         self.reconstruction_weight = reconstruction_weight
         self.pretrain_iter = pretrain_iter
@@ -399,7 +426,7 @@ class MultiTaskSAEClassifier(
         if goes_on:
             params, state = _fitting.resume(self, objective)
         else:
-            params, state = self._start(data, labels, loss, sparsifier, balancer)
+            params, state = self._start(data, labels, alone, balancer, scale)
         state["scale"] = scale
 
         def attributes(params):
@@ -437,28 +464,20 @@ class MultiTaskSAEClassifier(
         options = {"max_iter": self.pretrain_iter, "stops": False, "watch": watch}
         return _fitting.train(self, objective, params, state, data, **options).loss_curve
 
-    def _start(self, data, labels, loss, sparsifier, balancer):
+    def _start(self, data, labels, alone, balancer, scale):
         """Fresh ``params`` and ``state`` of code, heads and balancer."""
-        params, state = _fitting.start(self, data.batch.X, data.weight, loss, sparsifier)
+        params, state = _fitting.start(self, alone, data, _unit(scale))
         params.update(init_heads(self.n_components, labels.offsets, data.batch.X.dtype))
         state["balancer"] = balancer.init(labels.n_tasks, _class_priors(data, labels))
         return params, state
 
     def _objectives(self, scale, data, labels, loss, sparsifier, balancer):
         """What pretraining minimizes, and what joint training minimizes."""
-        unit = float(scale["unit"]) or 1.0
-        reconstruction = _fitting.reconstruction(loss)
-        alone = Objective(
-            sparsifier, reconstruction, 1 / unit, terms=_fitting.decay_terms(self, loss)
-        )
-        joint = Objective(
-            sparsifier,
-            reconstruction,
-            float(self.reconstruction_weight) / unit,
-            tasks=Tasks(labels.offsets, balancer, _few_labelled(data.batch.labels, labels.offsets)),
-            terms=_fitting.decay_terms(self, loss, extra=("W_head",)),
-        )
-        return alone, joint
+        tasks = Tasks(labels.offsets, balancer, _few_labelled(data.batch.labels, labels.offsets))
+        weight = float(self.reconstruction_weight) / _unit(scale)
+        build = partial(_fitting.build_objective, self, loss, sparsifier)
+        alone = build(reconstruction_weight=1 / _unit(scale))
+        return alone, build(decayed=("W_head",), reconstruction_weight=weight, tasks=tasks)
 
     def _learn_labels(self, y, task_mask, goes_on, classes):
         """Classes and codes of y; the fitted classes where the fit goes on."""
@@ -678,6 +697,11 @@ def _few_labelled(codes, offsets):
     """Whether so few labels are there that scores are formed for them alone."""
     n_cells = np.count_nonzero(codes >= 0, axis=0) @ np.diff(offsets)
     return bool(_linalg.pays_sparse(n_cells, codes.shape[0] * offsets[-1]))
+
+
+def _unit(scale):
+    """What the best constant reconstruction loses."""
+    return float(scale["unit"]) or 1.0
 
 
 def _class_priors(data, labels):

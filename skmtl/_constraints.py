@@ -45,3 +45,16 @@ class UnitAtoms:
 
     def after_step(self, gradient, value, lr):
         normalise_rows(value, gradient.index)
+
+
+class AtLeast:
+    """Keep a parameter at or above a bound, after each step."""
+
+    def __init__(self, name, bound):
+        self.name, self.bound = name, bound
+
+    def project(self, gradient, value):
+        pass
+
+    def after_step(self, gradient, value, lr):
+        value[gradient.index] = np.maximum(value[gradient.index], self.bound)

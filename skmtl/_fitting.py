@@ -14,15 +14,25 @@ from skmtl import _linalg
 from skmtl._autoencoder import init_params
 from skmtl._components import resolve
 from skmtl._constraints import UnitAtoms
-from skmtl._objectives import Additive, MixtureLikelihood, WeightDecay
+from skmtl._geometric_median import geometric_median
+from skmtl._objectives import (
+    Additive,
+    MixtureLikelihood,
+    Objective,
+    WeightDecay,
+    check_refinable,
+)
 from skmtl._schedules import SCHEDULES
 from skmtl._sklearn import HasMethods, Interval, StrOptions
 from skmtl._threads import map_row_blocks
 from skmtl._training import Settings, Watch, freeze, minimize
+from skmtl.dead_latents import DEAD_LATENTS
 from skmtl.losses import LOSSES
 from skmtl.optimizers import OPTIMIZERS
 from skmtl.sparsifiers import SPARSIFIERS, Relu, Softmax
 
+# Rows from which a sparsifier learns the scale of the data.
+CALIBRATION_ROWS = 4096
 LOSS_METHODS = ["check_X", "initial_bias", "baseline", "link", "per_row", "value_and_grad"]
 COMMON_CONSTRAINTS: dict = {
     "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -46,8 +56,13 @@ COMMON_CONSTRAINTS: dict = {
     "verbose": ["verbose"],
     "n_jobs": [Integral, None],
     "decoder_norm": [StrOptions({"unit"}), None],
-    "bias_init": [StrOptions({"mean", "zero"})],
+    "bias_init": [StrOptions({"mean", "geometric_median", "zero"})],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "nested_sizes": ["array-like", None],
+    "dead_latents": [StrOptions({"auto", *DEAD_LATENTS}), HasMethods(["term", "after_epoch"])],
+    "tied": ["boolean"],
+    "transform_algorithm": [StrOptions({"encoder", "refine"})],
     "sparse_output": ["boolean"],
 }
 
@@ -67,25 +82,81 @@ def components(estimator):
     return loss, sparsifier
 
 
-def reconstruction(loss):
-    """The part of the objective that a loss belongs to."""
-    return (MixtureLikelihood if getattr(loss, "is_mixture", False) else Additive)(loss)
+def build_objective(estimator, loss, sparsifier, *, decayed=(), **more):
+    """What is minimized, from an estimator's parameters; the rest goes to `Objective`."""
+    terms = _decay_terms(estimator, loss, decayed)
+    if estimator.transform_algorithm == "refine":
+        check_refinable(loss)
+    if getattr(loss, "is_mixture", False):
+        _refuse_beside_mixture(estimator)
+        return Objective(sparsifier, MixtureLikelihood(loss), terms=terms, **more)
+    return Objective(
+        sparsifier,
+        Additive(loss, _nested(estimator)),
+        terms=[*terms, dead_latents_of(estimator, sparsifier).term],
+        input_dropout=estimator.input_dropout,
+        tied=estimator.tied,
+        **more,
+    )
+
+
+def dead_latents_of(estimator, sparsifier):
+    """What is done for latents that stop firing: "auto" is AuxK where k latents a row fire."""
+    chosen = estimator.dead_latents
+    if isinstance(chosen, str) and chosen == "auto":
+        chosen = getattr(sparsifier, "dead_latents", "ignore")
+    return resolve(chosen, DEAD_LATENTS)
+
+
+def _nested(estimator):
+    if estimator.nested_sizes is None:
+        return ()
+    sizes, n_components = list(estimator.nested_sizes), estimator.n_components
+    whole = all(isinstance(size, Integral) for size in sizes)
+    if not whole or sizes != sorted(set(sizes)) or not all(0 < s <= n_components for s in sizes):
+        raise ValueError(
+            "nested_sizes must be ascending numbers of latents, each at least 1 and at most "
+            f"n_components={n_components}; got {estimator.nested_sizes!r}."
+        )
+    return tuple(int(size) for size in sizes if size < n_components)
+
+
+def _refuse_beside_mixture(estimator):
+    for name in ("input_dropout", "nested_sizes", "tied"):
+        if getattr(estimator, name):
+            raise ValueError(
+                f"{name} must be left at its default with loss='mixture', whose decoder holds one "
+                f"component per row; got {getattr(estimator, name)!r}."
+            )
 
 
 # --- start, resume, train -------------------------------------------------------------------
 
 
-def start(estimator, X, weight, loss, sparsifier):
+def start(estimator, objective, data, unit):
     """Fresh ``params`` and ``state``; of the data only their weighted distribution matters."""
+    X, weight = data.batch.X, data.weight
+    loss, sparsifier = objective.reconstruction.loss, objective.sparsifier
     rng = np.random.default_rng(check_random_state(estimator.random_state).randint(2**31))
-    mean, _ = _linalg.weighted_moments(X, weight)
-    b_dec = loss.initial_bias(mean) if estimator.bias_init == "mean" else np.zeros(len(mean))
+    if estimator.bias_init == "zero":
+        b_dec = np.zeros(X.shape[1])
+    elif estimator.bias_init == "mean":
+        b_dec = loss.initial_bias(_linalg.weighted_moments(X, weight)[0])
+    else:
+        b_dec = loss.initial_bias(geometric_median(X, weight, rng))
     params = init_params(estimator.n_components, X.shape[1], X.dtype, b_dec, rng)
-    if hasattr(sparsifier, "encoder_norm"):
+    if estimator.tied:
+        del params["W_enc"]
+    elif hasattr(sparsifier, "encoder_norm"):
         params["W_enc"] *= X.dtype.type(sparsifier.encoder_norm(*params["W_enc"].shape))
     if getattr(loss, "is_mixture", False):
         loss.init(params, X, weight, rng)
     params.update(sparsifier.init(estimator.n_components, X.dtype, rng))
+    if hasattr(sparsifier, "calibrate"):
+        some = np.arange(data.n_rows)
+        if data.n_rows > CALIBRATION_ROWS:
+            some = rng.choice(data.n_rows, CALIBRATION_ROWS, replace=False)
+        sparsifier.calibrate(objective.pre(params, X[some]), weight[some], unit, params)
     return params, {"rng": rng}
 
 
@@ -114,12 +185,13 @@ def _structure(estimator, objective):
         "n_components": len(estimator._params["W_dec"]),
         "sparsifier": type(objective.sparsifier).__name__,
         "loss": repr(loss) if getattr(loss, "is_mixture", False) else type(loss).__name__,
+        "tied": objective.tied,
         "optimizer": estimator._state["optimizer"]["kind"],
         "balancer": type(objective.tasks.balancer).__name__ if objective.tasks else None,
     }
 
 
-def decay_terms(estimator, loss, extra=()):
+def _decay_terms(estimator, loss, extra=()):
     """L2 on the weight matrices; not on unit-norm atoms, whose norm is fixed."""
     if not estimator.weight_decay:
         return []
@@ -151,7 +223,11 @@ def train(
         max_iter=estimator.max_iter if max_iter is None else max_iter,
         batch_size=estimator.batch_size,
         schedule=SCHEDULES[estimator.schedule] if stops else None,
-        constraints=[UnitAtoms()] if _unit_atoms(estimator, loss) else [],
+        constraints=[
+            *([UnitAtoms()] if _unit_atoms(estimator, loss) else []),
+            *getattr(objective.sparsifier, "constraints", ()),
+        ],
+        dead_latents=dead_latents_of(estimator, objective.sparsifier),
         tol=estimator.tol * unit if stops and estimator.tol is not None else None,
         n_iter_no_change=estimator.n_iter_no_change,
         early_stopping=estimator.early_stopping and stops,
@@ -215,12 +291,13 @@ class EpochWatch(Watch):
 def code_attributes(params, objective):
     """Fitted attributes both estimators publish."""
     W_dec = params["W_dec"]
+    W_enc = objective.with_encoder(params).get("W_enc", np.zeros_like(W_dec))  # mixtures have none
     return {
         "_params": params,
         "_objective": objective,
         "_n_features_out": len(W_dec),
         "components_": W_dec,
-        "encoder_components_": params.get("W_enc", np.zeros_like(W_dec)),
+        "encoder_components_": W_enc,
         "encoder_bias_": params["b_enc"],
         "decoder_bias_": params["b_dec"],
     }
@@ -229,9 +306,10 @@ def code_attributes(params, objective):
 def codes(estimator, X):
     """Code of each row, dense or CSR as ``sparse_output`` says, row block by row block."""
     objective, params = estimator._objective, estimator._params
+    refined = estimator.transform_algorithm == "refine"
     if estimator.sparse_output:
         blocks = map_row_blocks(
-            lambda block: _linalg.to_scipy(objective.code(params, X[block])),
+            lambda block: _linalg.to_scipy(objective.code(params, X[block], refined)),
             X.shape[0],
             estimator.n_jobs,
         )
@@ -239,7 +317,7 @@ def codes(estimator, X):
     out = np.empty((X.shape[0], len(params["W_dec"])), dtype=params["W_dec"].dtype)
 
     def encode(block):
-        _linalg.to_dense(objective.code(params, X[block]), out[block])
+        _linalg.to_dense(objective.code(params, X[block], refined), out[block])
 
     map_row_blocks(encode, X.shape[0], estimator.n_jobs)
     return out

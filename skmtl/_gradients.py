@@ -175,3 +175,12 @@ def dense_gradient(gradient):
     out = np.zeros((gradient.n_rows, *gradient.values.shape[1:]), dtype=gradient.values.dtype)
     out[gradient.index] = gradient.values
     return out
+
+
+def stacked(parts, n_rows):
+    """One gradient from those of blocks of rows, ``(first row, gradient)`` each."""
+    parts = sorted(parts, key=lambda part: part[0])
+    if not isinstance(parts[0][1], Rows):
+        return np.concatenate([gradient for _, gradient in parts])
+    index = np.concatenate([first + rows.index for first, rows in parts])
+    return Rows(index, np.concatenate([rows.values for _, rows in parts]), n_rows)

@@ -173,10 +173,24 @@ def add_row(X, row, out):
     return out
 
 
+def columns(code, first, stop):
+    """The latents ``range(first, stop)`` of a code, and where their entries are in its values."""
+    if not isinstance(code, CSR):
+        return code[:, first:stop], (slice(None), slice(first, stop))
+    held = np.flatnonzero((code.indices >= first) & (code.indices < stop))
+    indptr = np.searchsorted(held, code.indptr)
+    support = Support(code.indices[held] - np.int32(first), indptr, stop - first)
+    return CSR(code.data[held], support), held
+
+
 def join(parts):
-    """The sum of codes of any layout: the CSR itself if it is alone, else dense."""
+    """The sum of codes: a CSR if all are, else dense."""
     if len(parts) == 1:
         return parts[0]
+    if all(isinstance(part, CSR) for part in parts):
+        total = sum(sp.csr_array((p.data, p.indices, p.indptr), shape=p.shape) for p in parts)
+        total.sort_indices()
+        return as_rows(total)
     total = to_dense(parts[0])
     for part in parts[1:]:
         total += to_dense(part)
@@ -302,19 +316,25 @@ def _zero_where_silent(code, d_code):
 
 
 @kernel
-def _add_firing(code, weight, counts):
+def _add_firing(code, weight, counts, idle):
     zero = code.dtype.type(0)
+    idle[:] += len(code)
     for i in range(len(code)):
         own, w = code[i], weight[i]
         for j in range(len(own)):
-            counts[j] += w if own[j] != zero else zero
+            fires = own[j] != zero
+            counts[j] += w if fires else zero
+            idle[j] = 0 if fires else idle[j]
 
 
 @kernel
-def _add_firing_of_sparse(data, indices, indptr, weight, counts):
-    for i in range(len(indptr) - 1):
+def _add_firing_of_sparse(data, indices, indptr, weight, counts, idle):
+    idle[:] += len(weight)
+    for i in range(len(weight)):
         for p in range(indptr[i], indptr[i + 1]):
-            counts[indices[p]] += weight[i] if data[p] != 0 else 0
+            if data[p] != 0:
+                counts[indices[p]] += weight[i]
+                idle[indices[p]] = 0
 
 
 @kernel
@@ -506,12 +526,15 @@ def sum_rows(A):
     return ones @ A
 
 
-def add_firing(code, weight, counts):
-    """Add to ``counts``, (m,), the weights of the rows on which each latent is not zero."""
+def add_firing(code, weight, counts, idle):
+    """Add to ``counts``, (m,), the weights of the rows on which each latent is not zero.
+
+    ``idle``, (m,), counts the rows up to the end of the batch since the last batch in which it was.
+    """
     if isinstance(code, CSR):
-        _add_firing_of_sparse(code.data, code.indices, code.indptr, weight, counts)
+        _add_firing_of_sparse(code.data, code.indices, code.indptr, weight, counts, idle)
     else:
-        _add_firing(code, weight, counts)
+        _add_firing(code, weight, counts, idle)
 
 
 def vector_product(column_sums, W):
@@ -559,6 +582,12 @@ def some_rows(X, rows):
 def elements_per_row(X):
     """How many elements a row of X holds, on average."""
     return max(1, X.nnz // X.shape[0]) if sp.issparse(X) else X.shape[1]
+
+
+def dropped(X, share, rng):
+    """Rows of X with a random share of their entries set to zero."""
+    kept = rng.random(values(X).shape, dtype=np.float32) >= share
+    return with_values(X, values(X) * kept)
 
 
 def dense_block(X):

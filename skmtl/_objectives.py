@@ -7,6 +7,7 @@ The training loop, the optimizers and the gradient check know nothing else about
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.special import logsumexp
 from skmtl import _autoencoder, _heads, _linalg, _scratch
 from skmtl._autoencoder import Adjoints
 from skmtl._gradients import add_gradient
+from skmtl._refine import refine
 
 
 class Batch(NamedTuple):
@@ -44,37 +46,82 @@ class Step:
     progress: float = 1.0  # share of the fit that lies behind, 1 in partial_fit
     rng: np.random.Generator | None = None
     place: Place | None = None
+    epoch_rows: int = 0  # rows in an epoch
 
     def with_weight(self, weight):
-        return Step(weight, self.train, self.progress, self.rng, self.place)
+        return Step(weight, self.train, self.progress, self.rng, self.place, self.epoch_rows)
+
+
+def check_refinable(loss):
+    """Raise a ValueError unless amplitudes can be found by least squares."""
+    if not getattr(loss, "shifts_input", False):
+        raise ValueError(
+            "transform_algorithm='refine' needs loss='squared_error', since it finds amplitudes by "
+            f"least squares; got {loss!r}. Use 'encoder'."
+        )
 
 
 @dataclass
 class Additive:
-    """Reconstruction by ``link(code @ W_dec + b_dec)``, judged by a loss."""
+    """Reconstruction by ``link(code @ W_dec + b_dec)``, judged by a loss.
+
+    With ``nested`` prefixes of the latents the loss is the mean over prefixes s, each of which
+    must reconstruct X alone, by code[:, :s] @ W_dec[:s] + b_dec.
+    """
 
     loss: Any
+    nested: tuple = ()
 
     def value_and_backward(self, params, X, weight, fwd, adj, grads):
+        if self.nested:
+            return self._nested(params, X, weight, fwd, adj, grads)
         fwd.recon, target = self._compared(params, X, fwd)
         adj.recon = _scratch.empty("d_recon", fwd.recon.shape, fwd.recon.dtype)
         value = self.loss.value_and_grad(fwd.recon, target, weight, adj.recon)
         _autoencoder.decoder_backward(params, fwd, adj, grads)
         return value
 
+    def _nested(self, params, X, weight, fwd, adj, grads):
+        target = self.target(params, X, fwd)
+        stops = [*self.nested, fwd.code.shape[1]]
+        weight = weight / weight.dtype.type(len(stops))
+        recons = _autoencoder.decode_prefixes(params, fwd.code, stops, self.loss.shifts_input)
+        d_recons, value = [], 0.0
+        for recon in recons:
+            d_recons.append(np.empty_like(recon))
+            value += self.loss.value_and_grad(recon, target, weight, d_recons[-1])
+        fwd.recon = recons[-1]
+        _autoencoder.prefixes_backward(params, fwd.code, stops, d_recons, adj, grads)
+        return value
+
+    def judge(self, params, X, weight, fwd, code):
+        """Loss of another code and its gradient in that code, the decoder held fixed."""
+        recon = _autoencoder.decode(params, code, self.loss.shifts_input)
+        d_recon = np.empty_like(recon)
+        value = self.loss.value_and_grad(recon, self.target(params, X, fwd), weight, d_recon)
+        d_code = _linalg.with_values(code, np.zeros_like(_linalg.values(code)))
+        _linalg.add_adjoint(d_recon, params["W_dec"], d_code)
+        return value, d_code
+
+    def residual(self, params, X, fwd):
+        """What the reconstruction leaves over, on the scale of X."""
+        return self.target(params, X, fwd) - self.loss.link(fwd.recon)
+
     def per_row(self, params, X, fwd):
         return self.loss.per_row(*self._compared(params, X, fwd))
 
     def _compared(self, params, X, fwd):
         """Reconstruction and X, both measured from ``b_dec`` where only their difference counts."""
-        shifted = self.loss.shifts_input
-        recon = _autoencoder.decode(params, fwd.code, shifted)
+        recon = _autoencoder.decode(params, fwd.code, self.loss.shifts_input)
+        return recon, self.target(params, X, fwd)
+
+    def target(self, params, X, fwd):
         if isinstance(X, np.ndarray):
-            return recon, fwd.input
+            return fwd.input if fwd.target is None else fwd.target
         X = _linalg.to_dense(X)  # a batch, never the whole of X
-        if shifted:
+        if self.loss.shifts_input:
             X -= params["b_dec"]
-        return recon, X
+        return X
 
     def code(self, params, X, fwd):
         return fwd.code
@@ -133,6 +180,8 @@ class Objective:
     reconstruction_weight: float = 1.0  # over the loss's baseline, where tasks stand beside it
     tasks: Tasks | None = None
     terms: list = field(default_factory=list)
+    input_dropout: float = 0.0  # share of the entries of X that training sets to zero
+    tied: bool = False  # W_enc is W_dec
 
     @property
     def shifted(self):
@@ -141,12 +190,16 @@ class Objective:
     def __call__(self, params, state, batch, step):
         """Value on a batch, and gradients by name; parameters without one are left out."""
         grads: dict = {}
+        params = self.with_encoder(params)
         batch = batch._replace(X=_linalg.as_rows(batch.X))
-        fwd = self.forward(params, batch.X, step)
+        fwd = self._forward_in_training(params, batch.X, step)
         if "fired" in state:
-            _linalg.add_firing(fwd.code, step.weight * len(step.weight), state["fired"])
+            _linalg.add_firing(
+                fwd.code, step.weight * len(step.weight), state["fired"], state["idle"]
+            )
         adj = Adjoints(code=_linalg.zeros_like(fwd.code))
         own = step.with_weight(step.weight * self.reconstruction_weight)
+        self._hand_in(params, batch.X, own.weight, fwd)
         value = 0.0
         if self.reconstruction_weight > 0:
             value += self.reconstruction.value_and_backward(
@@ -158,9 +211,29 @@ class Objective:
             value += term(batch, fwd, adj, params, state, grads, own)
         self.sparsifier.backward(fwd, adj, params, grads, step)
         _autoencoder.encoder_backward(params, fwd.input, self.shifted, adj, grads)
+        if self.tied:
+            add_gradient(grads, "W_dec", grads.pop("W_enc"))
         return value, grads
 
+    def with_encoder(self, params):
+        return params | {"W_enc": params["W_dec"]} if self.tied else params
+
+    def _forward_in_training(self, params, X, step):
+        if not self.input_dropout:
+            return self.forward(params, X, step)
+        fwd = self.forward(params, _linalg.dropped(X, self.input_dropout, step.rng), step)
+        fwd.target = _autoencoder.encoder_input(params, X, self.shifted, "target")
+        return fwd
+
+    def _hand_in(self, params, X, weight, fwd):
+        """What terms may ask of the equations."""
+        fwd.pre_of = partial(_autoencoder.pre_of, params, fwd)
+        if isinstance(self.reconstruction, Additive):
+            fwd.judge = partial(self.reconstruction.judge, params, X, weight, fwd)
+            fwd.residual = partial(self.reconstruction.residual, params, X, fwd)
+
     def forward(self, params, X, step):
+        params = self.with_encoder(params)
         return _autoencoder.encode(params, X, self.shifted, self.sparsifier, step)
 
     # --- at inference: a row's result depends on that row alone -----------------------------------
@@ -169,14 +242,22 @@ class Objective:
         """Signals of a block of rows, no training-time rule applied."""
         return self.forward(params, X, Step(weight=np.ones(X.shape[0], X.dtype), train=False))
 
-    def code(self, params, X):
+    def code(self, params, X, refined=False):
         X = _linalg.as_rows(X)
-        return self.reconstruction.code(params, X, self.infer(params, X))
+        return self.reconstruction.code(params, X, self._inferred(params, X, refined))
 
-    def row_losses(self, params, X):
+    def row_losses(self, params, X, refined=False):
         """Reconstruction loss of each row, (n,)."""
         X = _linalg.as_rows(X)
-        return self.reconstruction.per_row(params, X, self.infer(params, X))
+        return self.reconstruction.per_row(params, X, self._inferred(params, X, refined))
+
+    def _inferred(self, params, X, refined):
+        fwd = self.infer(params, X)
+        if refined:
+            check_refinable(self.reconstruction.loss)
+            target = self.reconstruction.target(params, X, fwd)
+            fwd.code = refine(fwd.code, params["W_dec"], target)
+        return fwd
 
     def scores(self, params, X):
         """Scores of all heads, (n, total number of classes)."""
@@ -192,13 +273,18 @@ class Objective:
     def freeze(self, params, blocks, weight):
         """Let the sparsifier set what inference needs from the training rows."""
 
-        def pre(X):
-            rows = _autoencoder.encoder_input(params, _linalg.as_rows(X), self.shifted)
-            product, bias = _autoencoder.product_and_bias(params, rows, self.shifted)
-            return product + bias  # a new array: whoever is handed blocks may keep them
+        self.sparsifier.freeze((self.pre(params, X) for X in blocks), weight, params)
 
-        pre_blocks = (pre(X) for X in blocks)
-        self.sparsifier.freeze(pre_blocks, weight, params)
+    def pre(self, params, X):
+        """Pre-activations, (n, m): a new array, whoever is handed it may keep it."""
+        params = self.with_encoder(params)
+        rows = _autoencoder.encoder_input(params, _linalg.as_rows(X), self.shifted)
+        product, bias = _autoencoder.product_and_bias(params, rows, self.shifted)
+        return product + bias
+
+    def reconstruct(self, params, X):
+        """Of a block of rows, on the scale of X."""
+        return self.reconstruction.inverse(params, self.infer(params, X).code)
 
 
 @dataclass

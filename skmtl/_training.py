@@ -32,6 +32,7 @@ class Settings:
     batch_size: int = 256
     schedule: Any = None  # progress -> factor of the learning rate; None is constant
     constraints: list = field(default_factory=list)
+    dead_latents: Any = None  # what is done for them between epochs
     tol: float | None = None  # None: never stop early
     n_iter_no_change: int = 10
     early_stopping: bool = False
@@ -62,7 +63,7 @@ class Data:
         """A batch of a slice of the rows, and their weights as shares of that batch."""
         X, labels, label_weight = self.batch
         share = self.weight.dtype.type(1 / (rows.stop - rows.start))
-        if labels is not None:
+        if labels is not None and label_weight is not None:
             labels, label_weight = labels[rows], label_weight[rows] * share
         return Batch(_linalg.some_rows(X, rows), labels, label_weight), self.weight[rows] * share
 
@@ -123,7 +124,9 @@ def run_epoch(objective, params, state, data, settings, epoch):
     fired, each row under the parameters of its step.
     """
     total = 0.0
-    state["fired"] = np.zeros(len(params["b_enc"]))
+    n_components = len(params["b_enc"])
+    state["fired"] = np.zeros(n_components)
+    state.setdefault("idle", np.zeros(n_components, np.int64))
     n_batches = -(-data.n_rows // settings.batch_size)
     for b, (index, batch, weight) in enumerate(batches(data, settings.batch_size, state["rng"])):
         # At the middle of the step: neither the first nor the last of a schedule is lost.
@@ -136,7 +139,7 @@ def run_epoch(objective, params, state, data, settings, epoch):
         place = None
         if not settings.streamed:
             place = Place(epoch, index, data.n_rows, state.setdefault("memory", {}))
-        step = Step(weight, progress=progress, rng=state["rng"], place=place)
+        step = Step(weight, True, progress, state["rng"], place, data.n_rows)
         value, grads = objective(params, state, batch, step)
         if not math.isfinite(value):
             raise _diverged(epoch, data, settings)
@@ -191,6 +194,11 @@ def minimize(objective, params, state, data, settings, *, validation=None, watch
         for epoch in range(settings.max_iter):
             watch.begin(epoch)
             history.loss_curve.append(run_epoch(objective, params, state, data, settings, epoch))
+            if settings.dead_latents is not None and not settings.streamed:
+                before, after = epoch / settings.max_iter, (epoch + 1) / settings.max_iter
+                settings.dead_latents.after_epoch(
+                    objective, params, state, data, settings.optimizer, before, after
+                )
             if validation is not None:
                 freeze(objective, params, data)
                 history.validation_curve.append(validate(objective, params, validation))

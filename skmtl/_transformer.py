@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skmtl import _data, _fitting, _linalg, _validation
 from skmtl._arrays import check_sparse_format, refuse_masked
-from skmtl._objectives import Objective
 from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
 from skmtl._threads import map_row_blocks
 
@@ -30,7 +29,8 @@ class SparseAutoencoderTransformer(
     ----------
     n_components : int, default=64
         Number of latents, the width of the code. May exceed the number of features.
-    sparsifier : {"auto", "topk", "l1", "kl", "softmax"}, sparsifier or None, default="auto"
+    sparsifier : {"auto", "topk", "batch_topk", "l1", "kl", "jumprelu", "gated", \
+            "winner_take_all", "softmax"}, sparsifier or None, default="auto"
         How the code is made sparse: a name, an instance such as ``TopK(k=16)``, or None for a
         plain relu. "auto" is "softmax" with the mixture loss, else "topk".
     loss : {"squared_error", "log_loss", "mixture"} or loss, default="squared_error"
@@ -73,11 +73,27 @@ class SparseAutoencoderTransformer(
     decoder_norm : {"unit"} or None, default="unit"
         Keep the rows of ``components_`` at unit norm. The mixture loss ignores it: its rows are
         means, whose norm has a meaning.
-    bias_init : {"mean", "zero"}, default="mean"
-        Whether the decoder's bias starts where its link is the weighted mean of X, or at zero.
+    bias_init : {"mean", "geometric_median", "zero"}, default="mean"
+        Whether the decoder's bias starts where its link is the weighted mean of X, or the
+        weighted geometric median, which outliers hardly move, or at zero.
     weight_decay : float, default=0.0
         ``weight_decay / 2`` times the sum of squares of the weight matrices is added to the loss;
         unit-norm atoms are left out.
+    input_dropout : float, default=0.0
+        Share of the entries of X that are set to zero in each training step, in [0, 1). What is
+        reconstructed is X as it was: a denoising autoencoder.
+    nested_sizes : sequence of int or None, default=None
+        Matryoshka: ascending numbers of latents. Each such prefix, and all latents together, must
+        reconstruct X alone; the loss is the mean over them. Early latents become the more general
+        ones.
+    dead_latents : {"auto", "aux_k", "resample", "ignore"} or instance, default="auto"
+        What is done for latents that stopped firing, see `skmtl.dead_latents`. "auto" is "aux_k"
+        where the sparsifier keeps k latents a row, else "ignore".
+    tied : bool, default=False
+        Encode with the decoder's own weights; ``encoder_components_`` is then ``components_``.
+    transform_algorithm : {"encoder", "refine"}, default="encoder"
+        "refine" keeps the latents that the encoder chose for a row and gives them the amplitudes,
+        0 or more, that reconstruct the row best. Only with "squared_error".
     sparse_output : bool, default=False
         Return CSR arrays from ``transform``.
 
@@ -159,6 +175,11 @@ class SparseAutoencoderTransformer(
         decoder_norm: str | None = "unit",
         bias_init: str = "mean",
         weight_decay: float = 0.0,
+        input_dropout: float = 0.0,
+        nested_sizes: ArrayLike | None = None,
+        dead_latents: Any = "auto",
+        tied: bool = False,
+        transform_algorithm: str = "encoder",
         sparse_output: bool = False,
     ) -> None:
         self.n_components = n_components
@@ -180,6 +201,11 @@ class SparseAutoencoderTransformer(
         self.decoder_norm = decoder_norm
         self.bias_init = bias_init
         self.weight_decay = weight_decay
+        self.input_dropout = input_dropout
+        self.nested_sizes = nested_sizes
+        self.dead_latents = dead_latents
+        self.tied = tied
+        self.transform_algorithm = transform_algorithm
         self.sparse_output = sparse_output
 
     @_validation.transactional
@@ -269,13 +295,12 @@ class SparseAutoencoderTransformer(
             loss,
             self._state["scale"] if streamed and goes_on else None,
         )
-        objective = Objective(
-            sparsifier, _fitting.reconstruction(loss), terms=_fitting.decay_terms(self, loss)
-        )
+        objective = _fitting.build_objective(self, loss, sparsifier)
+        unit = float(scale["unit"]) or 1.0
         if goes_on:
             params, state = _fitting.resume(self, objective)
         else:
-            params, state = _fitting.start(self, data.batch.X, data.weight, loss, sparsifier)
+            params, state = _fitting.start(self, objective, data, unit)
         state["scale"] = scale
 
         def attributes(params):
@@ -291,7 +316,7 @@ class SparseAutoencoderTransformer(
             data,
             max_iter=max_iter,
             stops=not streamed,
-            unit=float(scale["unit"]) or 1.0,
+            unit=unit,
             validation=validation,
             watch=_fitting.EpochWatch(self, context, X, None, objective, data, attributes),
         )
@@ -365,8 +390,9 @@ class SparseAutoencoderTransformer(
         return -self._row_losses(self._check_rows(X))
 
     def _row_losses(self, X):
+        refined = self.transform_algorithm == "refine"
         blocks = map_row_blocks(
-            lambda block: self._objective.row_losses(self._params, X[block]),
+            lambda block: self._objective.row_losses(self._params, X[block], refined),
             X.shape[0],
             self.n_jobs,
         )

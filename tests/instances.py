@@ -4,9 +4,20 @@
 """
 
 from skmtl.balancers import Equal
+from skmtl.dead_latents import AuxK, Ignore, Resample
 from skmtl.losses import LogLoss, Mixture, SquaredError
 from skmtl.optimizers import SGD, Adam, AdamW
-from skmtl.sparsifiers import KL, L1, Relu, Softmax, TopK
+from skmtl.sparsifiers import (
+    KL,
+    L1,
+    BatchTopK,
+    Gated,
+    JumpReLU,
+    Relu,
+    Softmax,
+    TopK,
+    WinnerTakeAll,
+)
 
 SPARSIFIERS = [
     Relu(),
@@ -15,8 +26,20 @@ SPARSIFIERS = [
     TopK(k=1),  # one of eight latents: codes are sparse
     TopK(k=3),  # codes are dense
     TopK(k=1, search_every=3),
+    TopK(k=2, anneal_from=6),
+    BatchTopK(k=1),
+    BatchTopK(k=3),
+    JumpReLU(l0=2, bandwidth=1e-6),  # too narrow to hold a row: what is left is a true gradient
+    JumpReLU("l0", strength=0.2, bandwidth=1e-6),
+    JumpReLU("tanh", strength=0.2, bandwidth=1e-6),
+    Gated(alpha=0.2),
+    WinnerTakeAll(rate=0.1),  # codes are sparse
+    WinnerTakeAll(rate=0.5),
+    L1(alpha=0.3, atom_norm=True),
+    L1(alpha=0.3, p_end=0.5),
     Softmax(),
 ]
+DEAD_LATENTS = [AuxK(), Resample(), Resample(direction="residual"), Ignore()]
 ADDITIVE_LOSSES = [SquaredError(), LogLoss()]
 MIXTURES = [
     Mixture(distribution=distribution, amortized=amortized)

@@ -1,6 +1,9 @@
 """Slow, obvious twins of what is fast."""
 
+from itertools import permutations
+
 import numpy as np
+from scipy.optimize import nnls
 from scipy.special import logsumexp
 
 
@@ -59,3 +62,70 @@ def adam(w, gradients, lr, beta_1, beta_2, epsilon, decay=0.0):
         w = w - lr * decay * w
         w = w - lr * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
     return w
+
+
+def refine(code, W_dec, target, positive):
+    """Least squares, or nonnegative least squares, on each row's support by a library."""
+    out = np.zeros_like(code)
+    for i, row in enumerate(code):
+        S = np.flatnonzero(row)
+        if len(S) and positive:
+            out[i, S] = nnls(W_dec[S].T, target[i])[0]
+        elif len(S):
+            out[i, S] = np.linalg.lstsq(W_dec[S].T, target[i])[0]
+    return out
+
+
+def fvu(X, recon, weight):
+    """Squared error over squared distance from the weighted mean, row by row, then one ratio."""
+    mean = sum(w * x for w, x in zip(weight, X, strict=True)) / sum(weight)
+    error = variance = 0.0
+    for w, x, r in zip(weight, X, recon, strict=True):
+        error += w * sum((x - r) ** 2)
+        variance += w * sum((x - mean) ** 2)
+    return error / variance
+
+
+def cosine(a, b, signed=True):
+    """Cosine of two atoms; 0 where one is zero."""
+    if not a.any() or not b.any():
+        return 0.0
+    value = float(a @ b / np.sqrt(a @ a) / np.sqrt(b @ b))
+    return value if signed else abs(value)
+
+
+def mean_max_cosine(of, among, signed=True):
+    """Mean over the atoms ``of`` of the largest cosine with an atom ``among``."""
+    return np.mean([max(cosine(a, b, signed) for b in among) for a in of])
+
+
+def best_pairing(a, b, signed):
+    """Cosines of the one-to-one pairs with the largest sum, by trying every pairing."""
+    small, large = (a, b) if len(a) <= len(b) else (b, a)
+    tried = (
+        [cosine(s, large[j], signed) for s, j in zip(small, order, strict=True)]
+        for order in permutations(range(len(large)), len(small))
+    )
+    return max(tried, key=sum)
+
+
+def class_gap(code, positive):
+    """|mean over the positive rows - mean over the others| of each latent."""
+    gaps = []
+    for column in code.T:
+        ones = [v for v, p in zip(column, positive, strict=True) if p]
+        rest = [v for v, p in zip(column, positive, strict=True) if not p]
+        gaps.append(abs(sum(ones) / len(ones) - sum(rest) / len(rest)))
+    return np.array(gaps)
+
+
+def joint_inclusion(p, k):
+    """P(i and j among k successive draws, each by p among those left), over all orders of draws."""
+    together = np.zeros((len(p), len(p)))
+    for drawn in permutations(range(len(p)), k):
+        chance, left = 1.0, sum(p)
+        for j in drawn:
+            chance *= p[j] / left
+            left -= p[j]
+        together[np.ix_(drawn, drawn)] += chance
+    return together

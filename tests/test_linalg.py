@@ -54,7 +54,7 @@ def test_join_sums_layouts(code):
     assert _linalg.join([csr]) is csr
     before = csr.data.copy()
     assert_allclose(_linalg.join([csr, np.ones((6, 10))]), dense + 1)
-    assert_allclose(_linalg.join([csr, csr]), 2 * dense)
+    assert_allclose(_linalg.to_dense(_linalg.join([csr, csr])), 2 * dense)
     assert np.array_equal(csr.data, before)
 
 
@@ -153,9 +153,10 @@ def test_firing_is_counted_by_weight(code, rng):
     weight = rng.random(6)
     expected = 1 + weight @ (_linalg.to_dense(csr) != 0)
     for layout in (csr, _linalg.to_dense(csr)):
-        counts = np.ones(csr.shape[1])
-        _linalg.add_firing(layout, weight, counts)
+        counts, idle = np.ones(csr.shape[1]), np.full(csr.shape[1], 3)
+        _linalg.add_firing(layout, weight, counts, idle)
         assert_allclose(counts, expected)
+        assert_allclose(idle, np.where(expected > 1, 0, 3 + 6))
 
 
 def test_large_products_are_cut_into_tiles(rng, monkeypatch):

@@ -1,6 +1,8 @@
-"""Metrics of several tasks with gaps, and of sparse codes."""
+"""Metrics of several tasks with gaps, of sparse codes and of dictionaries."""
 
-from skmtl.metrics._codes import dead_fraction, explained_variance, firing_rate, l0
+from skmtl.metrics._codes import dead_fraction, explained_variance, firing_rate, l0, shrinkage
+from skmtl.metrics._dictionaries import dictionary_recovery, seed_stability
+from skmtl.metrics._probing import sparse_probing
 from skmtl.metrics._scorers import get_multitask_scorer
 from skmtl.metrics._tasks import (
     multitask_accuracy,
@@ -12,6 +14,7 @@ from skmtl.metrics._tasks import (
 
 __all__ = [
     "dead_fraction",
+    "dictionary_recovery",
     "explained_variance",
     "firing_rate",
     "get_multitask_scorer",
@@ -21,4 +24,7 @@ __all__ = [
     "multitask_f1",
     "multitask_recall",
     "relative_gain",
+    "seed_stability",
+    "shrinkage",
+    "sparse_probing",
 ]

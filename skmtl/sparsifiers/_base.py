@@ -16,11 +16,15 @@ class Sparsifier(Component):
 
     #: Names of the arrays from ``init`` that the optimizer leaves alone.
     buffers: tuple = ()
+    #: Names of the arrays whose gradient is deliberately not that of the value.
+    pseudo_gradients: tuple = ()
     #: Or a method ``encode(product, bias, params, step)``, the code of ``pre = product + bias`` for
     #: a sparsifier that can add the bias in passing. ``fwd.pre`` is then None.
     encode: Any = None
     #: Or besides it ``among(step)``, latents (n, c) to which a training step may be confined, and
-    #: ``choose(pre, among, n_components)``, the code from their pre-activations alone.
+    #: ``choose(pre, among, n_components, step)``, the code from their pre-activations alone.
+    #: What is put right around each step: objects with ``name``, ``project`` and ``after_step``.
+    constraints: tuple = ()
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -37,6 +41,13 @@ class Sparsifier(Component):
     def encoder_norm(self, n_components, n_features):
         """Norm of the encoder's rows at the start; that of the atoms is one."""
         return 1.0
+
+    def calibrate(self, pre, weight, unit, params):
+        """Set in ``params``, at the start of a fit, what depends on the scale of the data.
+
+        ``pre`` (n, m) are the first pre-activations of some training rows, ``weight`` (n,) their
+        weights, ``unit`` what the best constant reconstruction loses.
+        """
 
     def forward(self, pre, params, step):
         """Code of the pre-activations, (n, m). May look across rows only if ``step.train``."""

@@ -1,4 +1,5 @@
-"""KL:  code = sigmoid(pre),  rate_j = sum_i w_i code[i, j] / sum_i w_i,
+"""KL:  code = sigmoid(pre),  rate_j = sum_i w_i code[i, j] / sum_i w_i  over the rows of a batch,
+or with a momentum  rate <- momentum rate + (1 - momentum) (that of the batch),
 KL_j = rho log(rho / rate_j) + (1 - rho) log((1 - rho) / (1 - rate_j)),
 penalty = beta * sum_i w_i * sum_j KL_j.
 
@@ -24,11 +25,14 @@ class KL(Sparsifier):
         Mean activation ``rho`` wanted of each latent over the rows, in (0, 1).
     beta : float, default=3.0
         Weight of the penalty beside the reconstruction. At least 0.
+    momentum : float, default=0.0
+        Share of the earlier batches in the rate, in [0, 1). 0 is the batch alone; with small
+        batches 0.9 or more steadies it.
 
     Notes
     -----
-    The rate is the mean over the rows of a batch. Codes lie in (0, 1) and are never exactly zero:
-    sparse here means small on most rows.
+    With a momentum the slope is taken at the running rate, as if that were the batch's. Codes lie
+    in (0, 1) and are never exactly zero: sparse here means small on most rows.
 
     References
     ----------
@@ -44,11 +48,13 @@ class KL(Sparsifier):
     _parameter_constraints = {
         "target_rate": [Interval(Real, 0, 1, closed="neither")],
         "beta": [Interval(Real, 0, None, closed="left")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
     }
 
-    def __init__(self, target_rate=0.05, beta=3.0):
+    def __init__(self, target_rate=0.05, beta=3.0, momentum=0.0):
         self.target_rate = target_rate
         self.beta = beta
+        self.momentum = momentum
 
     def init(self, n_components, dtype, rng):
         # Start at the target rate: from 1/2 the penalty would drown the reconstruction for long.
@@ -65,8 +71,11 @@ class KL(Sparsifier):
         rho, total = self.target_rate, float(step.weight.sum(dtype=np.float64))
         if total == 0:
             return 0.0
-        # Clipped away from 0 and 1 by more than float32 can round.
-        rate = np.clip(step.weight @ fwd.code / total, 1e-6, 1 - 1e-6)
+        rate = step.weight @ fwd.code / total
+        if self.momentum:
+            before = state.get("rate", rate)
+            state["rate"] = rate = self.momentum * before + (1 - self.momentum) * rate
+        rate = np.clip(rate, 1e-6, 1 - 1e-6)  # from 0 and 1 by more than float32 can round
         slope = self.beta * ((1 - rho) / (1 - rate) - rho / rate)
         adj.code += step.weight[:, None] * slope
         divergence = rho * np.log(rho / rate) + (1 - rho) * np.log((1 - rho) / (1 - rate))

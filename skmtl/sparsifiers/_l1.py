@@ -1,15 +1,24 @@
-"""L1:  code = max(pre, 0),  penalty = alpha * sum_i w_i sum_j code[i, j].
+"""L1:  code = max(pre, 0),  penalty = alpha * sum_i w_i sum_j code[i, j] |W_dec[j]|.
 
-With w_i the rows' weights (they sum to one), d_code[i, j] += alpha * w_i where the code is active.
-Meant for unit-norm atoms: with free norms the code shrinks while the atoms grow.
+With w_i the rows' weights (they sum to one), d_code[i, j] += alpha * w_i |W_dec[j]| where the code
+is active. With unit atoms the norms are one. With free ones they must be in the penalty, else the
+code shrinks while the atoms grow; d_W_dec[j] += alpha * sum_i w_i code[i, j] W_dec[j] / |W_dec[j]|.
+
+Annealed, code becomes (code + delta)^p - delta^p and p falls from 1 to ``p_end`` in ten steps;
+delta is a hundredth of the mean active entry. At each step alpha is multiplied by what keeps the
+penalty of the batch as it was.
 """
 
 from numbers import Real
 
 import numpy as np
 
+from skmtl._gradients import add_gradient
 from skmtl._sklearn import Interval
 from skmtl.sparsifiers._base import Sparsifier
+
+# How often p changes in a fit.
+N_STEPS = 10
 
 
 class L1(Sparsifier):
@@ -20,6 +29,12 @@ class L1(Sparsifier):
     alpha : float, default=0.1
         Weight of the penalty beside the reconstruction error, which is summed over features and
         averaged over rows. At least 0.
+    atom_norm : bool, default=False
+        Weight each latent by the norm of its atom. Meant for ``decoder_norm=None``.
+    p_end : float or None, default=None
+        If given, the power that the entries of the code are raised to falls from 1 to this over
+        the fit, in (0, 1]: large entries are penalised ever less, and shrink less. Of no effect on
+        ``partial_fit``.
 
     Notes
     -----
@@ -30,6 +45,9 @@ class L1(Sparsifier):
     References
     ----------
     Olshausen and Field, "Sparse coding with an overcomplete basis set", Vision Research, 1997.
+    Conerly et al., "Update on how we train SAEs", Transformer Circuits Thread, April 2024
+    (``atom_norm``). Karvonen et al., "Measuring Progress in Dictionary Learning for Language Model
+    Interpretability with Board Game Models", arXiv:2408.00113 (``p_end``).
 
     Examples
     --------
@@ -38,12 +56,48 @@ class L1(Sparsifier):
     L1(alpha=0.5)
     """
 
-    _parameter_constraints = {"alpha": [Interval(Real, 0, None, closed="left")]}
+    _parameter_constraints = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "atom_norm": ["boolean"],
+        "p_end": [Interval(Real, 0, 1, closed="right"), None],
+    }
 
-    def __init__(self, alpha=0.1):
+    def __init__(self, alpha=0.1, atom_norm=False, p_end=None):
         self.alpha = alpha
+        self.atom_norm = atom_norm
+        self.p_end = p_end
 
     def term(self, batch, fwd, adj, params, state, grads, step):
-        weight = step.weight[:, None]
-        adj.code += self.alpha * weight  # backward keeps it only where the code is active
-        return self.alpha * float(np.sum(weight * fwd.code, dtype=np.float64))
+        code, weight = fwd.code, step.weight[:, None]
+        size, slope = code, 1.0  # the power of the code, and its derivative
+        alpha = self.alpha
+        if self.p_end is not None and step.progress < 1:
+            alpha, size, slope = self._annealed(code, weight, state, step.progress)
+        if not self.atom_norm:
+            adj.code += alpha * weight * slope  # backward keeps it only where the code is active
+            return alpha * float(np.sum(weight * size, dtype=np.float64))
+        W_dec = params["W_dec"]
+        norm = np.linalg.norm(W_dec, axis=1)
+        adj.code += alpha * weight * slope * norm
+        d_norm = alpha * (weight * size).sum(axis=0)
+        safe = np.where(norm > 0, norm, 1)
+        add_gradient(grads, "W_dec", (d_norm / safe)[:, None] * W_dec)
+        return float(d_norm.astype(np.float64) @ norm)
+
+    def _annealed(self, code, weight, state, progress):
+        kept = state.setdefault("l1", {"p": 1.0, "alpha": self.alpha, "delta": 0.0})
+        p = float(1 - (1 - self.p_end) * np.floor(N_STEPS * progress) / N_STEPS)
+        if p != kept["p"]:
+            before = np.sum(weight * _power(code, kept["p"], kept["delta"]), dtype=np.float64)
+            active = code > 0
+            kept["delta"] = 0.01 * float(code[active].mean()) if active.any() else 0.0
+            kept["p"] = p
+            now = np.sum(weight * _power(code, p, kept["delta"]), dtype=np.float64)
+            kept["alpha"] *= float(before / now) if now > 0 else 1.0
+        p, delta = kept["p"], kept["delta"]
+        slope = p * np.where(code > 0, code + delta, 1) ** (p - 1)  # backward needs the active ones
+        return kept["alpha"], _power(code, p, delta), slope
+
+
+def _power(code, p, delta):
+    return code if p == 1 else (code + delta) ** p - delta**p

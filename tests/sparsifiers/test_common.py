@@ -18,6 +18,7 @@ every_sparsifier = pytest.mark.parametrize("sparsifier", instances.SPARSIFIERS, 
 
 def test_instances_cover_the_tables():
     from skmtl.balancers import BALANCERS
+    from skmtl.dead_latents import DEAD_LATENTS
     from skmtl.losses import LOSSES
     from skmtl.optimizers import OPTIMIZERS
 
@@ -26,6 +27,7 @@ def test_instances_cover_the_tables():
         (LOSSES, instances.LOSSES),
         (OPTIMIZERS, instances.OPTIMIZERS),
         (BALANCERS, instances.BALANCERS),
+        (DEAD_LATENTS, instances.DEAD_LATENTS),
     ]:
         assert set(table.values()) <= {type(instance) for instance in listed}
         for cls in table.values():  # public, and so documented and validated
@@ -34,7 +36,8 @@ def test_instances_cover_the_tables():
 
 
 def forward(sparsifier, pre, train=False):
-    params = sparsifier.init(pre.shape[1], pre.dtype, np.random.default_rng(0))
+    params = {"b_enc": np.zeros(pre.shape[1], pre.dtype)}
+    params.update(sparsifier.init(pre.shape[1], pre.dtype, np.random.default_rng(0)))
     step = Step(np.full(len(pre), 1 / len(pre), dtype=pre.dtype), train=train)
     return _linalg.to_dense(sparsifier.forward(pre, params, step))
 

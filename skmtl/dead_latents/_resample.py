@@ -1,0 +1,96 @@
+"""Resampling: between epochs, a dead latent starts anew in the direction of a row that is badly
+reconstructed.
+
+For each dead latent j a row i is drawn with p_i proportional to w_i loss_i^2, and with
+u = (x_i - b_dec) / |x_i - b_dec|, or u along the row's residual:
+W_dec[j] = u,  W_enc[j] = scale * (mean norm of the living encoder rows) * u,  b_enc[j] = 0,
+and the optimizer's moments of these rows are set to zero, those of no others.
+"""
+
+from numbers import Integral, Real
+
+import numpy as np
+
+from skmtl import _linalg
+from skmtl._sklearn import Interval, StrOptions
+from skmtl.dead_latents._base import Ignore
+
+# Rows looked at: enough to find badly reconstructed ones.
+N_ROWS = 8192
+
+
+class Resample(Ignore):
+    """Give dead latents the directions of rows that are badly reconstructed.
+
+    Parameters
+    ----------
+    times : int, default=4
+        How often, at evenly spaced epochs.
+    until : float, default=0.5
+        Share of the fit over which they are spread, in (0, 1].
+    direction : {"row", "residual"}, default="row"
+        What a dead latent is pointed at: the row, or what its reconstruction leaves over.
+    scale : float, default=0.2
+        Norm of its encoder row, as a share of the mean norm of the living. Above 0.
+
+    Notes
+    -----
+    Dead is here who did not fire in the whole of the epoch that has just ended.
+
+    References
+    ----------
+    Bricken et al., "Towards Monosemanticity", Transformer Circuits Thread, 2023.
+
+    Examples
+    --------
+    >>> from skmtl.dead_latents import Resample
+    >>> Resample(times=2)
+    Resample(times=2)
+    """
+
+    _parameter_constraints = {
+        "times": [Interval(Integral, 1, None, closed="left")],
+        "until": [Interval(Real, 0, 1, closed="right")],
+        "direction": [StrOptions({"row", "residual"})],
+        "scale": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, times=4, until=0.5, direction="row", scale=0.2):
+        self.times = times
+        self.until = until
+        self.direction = direction
+        self.scale = scale
+
+    def after_epoch(self, objective, params, state, data, optimizer, before, after):
+        marks = self.until * np.arange(1, self.times + 1) / self.times
+        if not np.any((before < marks) & (marks <= after)):
+            return
+        dead = np.flatnonzero(state["fired"] == 0)
+        if len(dead) == 0 or ("W_enc" not in params and not objective.tied):
+            return
+        rng = state["rng"]
+        some = rng.permutation(data.n_rows)[:N_ROWS]
+        rows = data.take(some)
+        losses = objective.row_losses(params, rows.batch.X).astype(np.float64)
+        p = rows.weight * np.maximum(losses - losses.min(), 0) ** 2
+        if not p.sum() > 0:
+            return
+        chosen = rng.choice(len(some), len(dead), p=p / p.sum())
+        directions = self._directions(objective, params, rows, chosen)
+        norms = np.linalg.norm(directions, axis=1)
+        held = norms > 0  # nothing to point at
+        dead, directions = dead[held], directions[held] / norms[held, None]
+        params["W_dec"][dead] = directions
+        if "W_enc" in params:
+            living = np.delete(np.linalg.norm(params["W_enc"], axis=1), dead)
+            size = self.scale * (living.mean() if len(living) else 1.0)
+            params["W_enc"][dead] = size * directions
+        params["b_enc"][dead] = 0
+        for name in {"W_enc", "W_dec", "b_enc"} & params.keys():
+            optimizer.reset_rows(state["optimizer"], name, dead)
+
+    def _directions(self, objective, params, rows, chosen):
+        X = _linalg.dense_block(_linalg.as_rows(rows.batch.X))[chosen]
+        if self.direction == "row":
+            return X - params["b_dec"]
+        return X - objective.reconstruct(params, X)

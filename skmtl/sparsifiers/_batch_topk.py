@@ -1,0 +1,115 @@
+"""BatchTopK: in training the n k largest positive entries of a batch of n rows; afterwards
+code[i, j] = pre[i, j] where pre[i, j] > threshold, else 0.
+
+The threshold is the quantile of the training rows at which k latents a row fire on average: set
+exactly, once, when the parameters stand. Rows of weight w count w times in both. The derivative is
+the identity on the kept entries.
+"""
+
+from numbers import Integral
+
+import numpy as np
+
+from skmtl._select import entries_above, laid_out, only, rows_of, weighted_floor
+from skmtl._sklearn import Interval
+from skmtl.sparsifiers._base import Sparsifier
+
+# Rows from which the floor of the candidates is guessed.
+SAMPLE = 64
+
+
+class BatchTopK(Sparsifier):
+    """Keep k latents a row on average: some rows need more, some fewer.
+
+    Parameters
+    ----------
+    k : int, default=16
+        Mean number of latents that fire on a row. Clipped to the number of latents.
+
+    Notes
+    -----
+    Rows of a batch compete in training only. The code of a row in ``transform`` depends on that
+    row alone: a latent fires above one threshold, which ``fit`` sets so that exactly k latents a
+    training row fire on average (fewer where fewer are positive). A row may get no latent at all.
+
+    References
+    ----------
+    Bussmann, Leask and Nanda, "BatchTopK Sparse Autoencoders", arXiv:2412.06410.
+
+    Examples
+    --------
+    >>> from skmtl.sparsifiers import BatchTopK
+    >>> BatchTopK(k=8)
+    BatchTopK(k=8)
+    """
+
+    _parameter_constraints = {"k": [Interval(Integral, 1, None, closed="left")]}
+    buffers = ("threshold",)
+
+    #: What "auto" does for dead latents.
+    dead_latents = "aux_k"
+
+    def __init__(self, k=16):
+        self.k = k
+
+    def init(self, n_components, dtype, rng):
+        return {"threshold": np.zeros(1, dtype)}
+
+    def encoder_norm(self, n_components, n_features):
+        k = min(self.k, n_components)
+        q = min(1.0, 2 * np.log(n_components / k) / n_features)
+        return 0.7 / (1 + (k - 1) * q)  # as in TopK
+
+    def forward(self, pre, params, step):
+        k = min(self.k, pre.shape[1])
+        if not step.train:
+            floor = np.full(pre.shape[1], max(params["threshold"][0], 0), pre.dtype)
+            return laid_out(entries_above(pre, floor), k)
+        weight, budget = per_row(step.weight, k)
+        for guess in (guessed_floor(pre, k), 0):
+            code = entries_above(pre, np.full(pre.shape[1], guess, pre.dtype))
+            of_entry = None if weight is None else weight[rows_of(code)]
+            if (len(code.data) if of_entry is None else of_entry.sum()) > budget:
+                break
+        floor = weighted_floor(code.data, of_entry, budget)
+        return laid_out(only(code, code.data > floor), k)
+
+    def freeze(self, pre_blocks, weight, params):
+        k = min(self.k, len(params["b_enc"]))
+        weight, budget = per_row(weight, k)
+        values, weights, floor, start = [], [], 0, 0
+        for pre in pre_blocks:
+            code = entries_above(pre, np.full(pre.shape[1], floor, pre.dtype))
+            values.append(code.data)
+            if weight is not None:
+                weights.append(weight[start : start + len(pre)][rows_of(code)])
+            start += len(pre)
+            if sum(map(len, values)) > 2 * budget:  # forget what cannot count any more
+                values, weights, floor = heaviest(values, weights, budget)
+        values, weights, floor = heaviest(values, weights, budget)
+        params["threshold"] = np.full(1, floor, params["threshold"].dtype)
+
+
+def per_row(weight, k):
+    """Row weights, or None where all are equal, and what the kept entries may weigh."""
+    if (weight == weight[0]).all():
+        return None, k * len(weight)
+    return weight, k * float(weight.sum(dtype=np.float64))
+
+
+def guessed_floor(pre, k):
+    """A floor that somewhat more than k entries a row exceed, from some of the rows."""
+    some = pre[:: -(-len(pre) // SAMPLE)].reshape(-1)
+    n_above = int(1.5 * k * len(some) / pre.shape[1])
+    if n_above >= len(some):
+        return 0
+    return max(0, -np.partition(-some, n_above)[n_above])
+
+
+def heaviest(values, weights, budget):
+    """The entries above the floor that ``budget`` sets, as lists of one array, and that floor."""
+    values = np.concatenate(values)
+    weights = np.concatenate(weights) if weights else None
+    floor = weighted_floor(values, weights, budget)
+    held = values >= floor  # the floor itself too: later blocks may raise it, never lower it
+    return [values[held]], [] if weights is None else [weights[held]], floor

@@ -1,0 +1,197 @@
+"""JumpReLU:  code[i, j] = pre[i, j] 1[pre[i, j] > theta_j],  theta = threshold, trained.
+
+The step has no derivative; a window of width e around it stands in for one (straight-through):
+K[i, j] = 1[|pre[i, j] - theta_j| < e / 2],  d code / d theta_j := -(theta_j / e) K,
+d 1[pre > theta_j] / d theta_j := -(1 / e) K,  d code / d pre = 1[pre > theta_j].
+
+With the rows' weights w_i (they sum to one, W) and L0 = sum_i w_i sum_j 1[pre > theta_j] / W:
+"target_l0"  penalty = strength * unit * W * (L0 / l0 - 1)^2
+"l0"         penalty = strength * unit * W * L0
+"tanh"       penalty = strength * unit * sum_i w_i sum_j tanh(c code[i, j] |W_dec[j]| / scale)
+             + revival * sum_i w_i sum_dead relu(theta_j - pre[i, j]) |W_dec[j]|,
+             and there also d code / d pre += (theta_j / e) K, as for the threshold.
+
+unit is what the best constant reconstruction loses, scale the root mean square of the
+pre-activations at the start of a fit, e = bandwidth * scale: so the constants mean the same
+whatever the scale of X.
+"""
+
+from numbers import Real
+
+import numpy as np
+
+from skmtl import _linalg
+from skmtl._constraints import AtLeast
+from skmtl._gradients import Rows, add_gradient
+from skmtl._select import entries_above, rows_of, weighted_floor
+from skmtl._sklearn import Interval, StrOptions
+from skmtl.sparsifiers._base import Sparsifier
+
+
+class JumpReLU(Sparsifier):
+    """Latents fire above thresholds of their own, which are learnt.
+
+    Parameters
+    ----------
+    penalty : {"target_l0", "l0", "tanh"}, default="target_l0"
+        What keeps the code sparse: the squared relative distance of the mean number of active
+        latents from ``l0``; that number itself; or a smooth stand-in for it.
+    l0 : float, default=16
+        The mean number of active latents a row that "target_l0" aims at, and with which every
+        penalty starts: the first thresholds are set by the training rows.
+    strength : float, default=1.0
+        Weight of the penalty, in units of what the best constant reconstruction loses.
+    bandwidth : float, default=0.5
+        Width of the window in which a threshold feels the rows, in units of the root mean square
+        of the pre-activations at the start.
+    steepness : float, default=4.0
+        ``c`` of "tanh".
+    revival : float, default=3e-6
+        With "tanh", weight of the loss that draws latents that have not fired for an epoch towards
+        their thresholds.
+
+    Notes
+    -----
+    The threshold is trained as it is, not as its logarithm, under which Adam hardly moves it. The
+    window is laid around the pre-activation, not the code, whose lower half would be lost.
+
+    References
+    ----------
+    Rajamanoharan et al., "Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU Sparse
+    Autoencoders", arXiv:2407.14435 ("l0"). Lieberum et al., "Gemma Scope", arXiv:2408.05147.
+    Conerly et al., "Dictionary Learning Optimization Techniques", Transformer Circuits Thread,
+    January 2025 ("tanh").
+
+    Examples
+    --------
+    >>> from skmtl.sparsifiers import JumpReLU
+    >>> JumpReLU(l0=8)
+    JumpReLU(l0=8)
+    """
+
+    _parameter_constraints = {
+        "penalty": [StrOptions({"target_l0", "l0", "tanh"})],
+        "l0": [Interval(Real, 0, None, closed="neither")],
+        "strength": [Interval(Real, 0, None, closed="left")],
+        "bandwidth": [Interval(Real, 0, None, closed="neither")],
+        "steepness": [Interval(Real, 0, None, closed="neither")],
+        "revival": [Interval(Real, 0, None, closed="left")],
+    }
+    buffers = ("unit", "scale")
+    pseudo_gradients = ("threshold",)
+    constraints = (AtLeast("threshold", 0.0),)
+
+    def __init__(
+        self,
+        penalty="target_l0",
+        l0=16,
+        strength=1.0,
+        bandwidth=0.5,
+        steepness=4.0,
+        revival=3e-6,
+    ):
+        self.penalty = penalty
+        self.l0 = l0
+        self.strength = strength
+        self.bandwidth = bandwidth
+        self.steepness = steepness
+        self.revival = revival
+
+    def init(self, n_components, dtype, rng):
+        one = np.ones(1, dtype)
+        return {"threshold": np.zeros(n_components, dtype), "unit": one, "scale": one.copy()}
+
+    def calibrate(self, pre, weight, unit, params):
+        """Set ``unit``, ``scale`` and the first thresholds from some training rows."""
+        dtype = pre.dtype
+        params["unit"] = np.full(1, unit, dtype)
+        params["scale"] = np.full(1, np.sqrt(np.mean(pre**2)) or 1, dtype)
+        code = entries_above(pre, np.zeros(pre.shape[1], dtype))
+        budget = self.l0 * float(weight.sum(dtype=np.float64))
+        floor = weighted_floor(code.data, weight[rows_of(code)], budget)
+        params["threshold"] = np.full(pre.shape[1], floor, dtype)
+
+    def forward(self, pre, params, step):
+        threshold = params["threshold"]
+        if not step.train:
+            return entries_above(pre, threshold)
+        code = entries_above(pre, threshold - self._width(params) / 2)  # the window's other half
+        code.data[code.data <= threshold[code.indices]] = 0
+        return code
+
+    def backward(self, fwd, adj, params, grads, step):
+        pre, inside = self._window(fwd, params)
+        code, d_code, threshold = fwd.code, adj.code.data, params["threshold"]
+        steep = threshold / self._width(params)
+        felt = _by_latent(code, d_code * inside)
+        add_gradient(grads, "threshold", (-steep * felt).astype(threshold.dtype))
+        slope = (pre > threshold[code.indices]).astype(pre.dtype)
+        if self.penalty == "tanh":
+            slope += inside * steep[code.indices]
+        adj.pre.append(_linalg.with_values(code, d_code * slope))
+
+    def term(self, batch, fwd, adj, params, state, grads, step):
+        total = float(step.weight.sum(dtype=np.float64))
+        if self.strength == 0 or total == 0:
+            return 0.0
+        strength = self.strength * float(params["unit"][0])
+        if self.penalty == "tanh":
+            value = self._tanh(fwd, adj, params, grads, step.weight, strength)
+            return value + self._revive(fwd, adj, params, state, grads, step)
+        code = fwd.code
+        weight = step.weight[rows_of(code)]
+        l0 = float(weight @ (code.data > 0)) / total
+        value, slope = strength * total * l0, strength
+        if self.penalty == "target_l0":
+            value = strength * total * (l0 / self.l0 - 1) ** 2
+            slope = 2 * strength * (l0 / self.l0 - 1) / self.l0
+        _, inside = self._window(fwd, params)
+        felt = _by_latent(code, weight * inside) * (-slope / self._width(params))
+        add_gradient(grads, "threshold", felt.astype(params["threshold"].dtype))
+        return value
+
+    def _tanh(self, fwd, adj, params, grads, weight, strength):
+        code, W_dec = fwd.code, params["W_dec"]
+        norm = np.linalg.norm(W_dec, axis=1)
+        steepness = self.steepness / params["scale"][0]
+        weight = weight[rows_of(code)]
+        t = np.tanh(steepness * code.data * norm[code.indices])
+        d_t = weight * W_dec.dtype.type(strength * steepness) * (1 - t**2)
+        adj.code.data[:] += d_t * norm[code.indices]
+        d_norm = _by_latent(code, d_t * code.data)
+        firing = np.flatnonzero(d_norm)
+        directions = W_dec[firing] / norm[firing, None]
+        d_W = (d_norm[firing, None] * directions).astype(W_dec.dtype)
+        add_gradient(grads, "W_dec", Rows(firing, d_W, len(W_dec)))
+        return strength * float(weight.astype(np.float64) @ t)
+
+    def _revive(self, fwd, adj, params, state, grads, step):
+        """Norms are held fixed here."""
+        if self.revival == 0 or "idle" not in state:
+            return 0.0
+        dead = np.flatnonzero(state["idle"] >= step.epoch_rows)
+        if len(dead) == 0:
+            return 0.0
+        norm = np.linalg.norm(params["W_dec"][dead], axis=1) * self.revival
+        below = params["threshold"][dead] - fwd.pre[:, dead]
+        d_below = step.weight[:, None] * norm * (below > 0)
+        d_pre = np.zeros_like(fwd.pre)
+        d_pre[:, dead] = -d_below
+        adj.pre.append(d_pre)
+        d_threshold = np.zeros_like(params["threshold"])
+        d_threshold[dead] = d_below.sum(axis=0)
+        add_gradient(grads, "threshold", d_threshold)
+        return float(np.sum(d_below * below, dtype=np.float64))
+
+    def _width(self, params):
+        return params["scale"][0] * params["scale"].dtype.type(self.bandwidth)
+
+    def _window(self, fwd, params):
+        """Pre-activations at the code's support, and which of them lie in the window."""
+        code = fwd.code
+        pre = fwd.pre[rows_of(code), code.indices]
+        return pre, abs(pre - params["threshold"][code.indices]) < self._width(params) / 2
+
+
+def _by_latent(code, values):
+    return np.bincount(code.indices, values, minlength=code.shape[1])
