@@ -7,7 +7,8 @@ a ``Trained``. All see the same batches in the same order.
 Defaults are the libraries' own, with these exceptions: warm-ups and windows that are counts of
 steps or rows, made for runs of a hundred times the length, are fractions of the fit here; b_dec of
 each starts as its library starts it. "revived" are those with the library's loss for dead latents
-switched on, where a latent counts as dead after an epoch without firing.
+switched on, where a latent counts as dead after an epoch without firing; "signum" is sparsify's
+default optimizer at its default rate.
 """
 
 import sys
@@ -49,6 +50,16 @@ def batches(X, task):
         for index in torch.randperm(len(X), generator=generator).split(task.batch):
             if len(index) == task.batch:
                 yield X[index]
+
+
+class Batches:
+    """The same from the beginning whenever they are iterated over."""
+
+    def __init__(self, X, task):
+        self.X, self.task = X, task
+
+    def __iter__(self):
+        return batches(self.X, self.task)
 
 
 def prefixes(latents):
@@ -201,7 +212,7 @@ def dictionary_learning(X, task):
             **options,
         }
         trainSAE(
-            data=batches(X, task),
+            data=Batches(X, task),
             steps=task.steps,
             device="cpu",
             trainer_configs=[config],
@@ -270,7 +281,7 @@ def sklearn(X, task):
             transform_algorithm="omp",
             transform_n_nonzero_coefs=task.value,
             batch_size=task.batch,
-            max_iter=task.sklearn_epochs,
+            max_iter=task.epochs,
             tol=0,
             max_no_improvement=None,
             random_state=task.seed,

@@ -101,7 +101,7 @@ def build_objective(estimator, loss, sparsifier, *, decayed=(), **more):
 
 
 def dead_latents_of(estimator, sparsifier):
-    """What is done for latents that stop firing: "auto" is AuxK where k latents a row fire."""
+    """What is done for latents that stop firing: "auto" asks the sparsifier."""
     chosen = estimator.dead_latents
     if isinstance(chosen, str) and chosen == "auto":
         chosen = getattr(sparsifier, "dead_latents", "ignore")

@@ -6,7 +6,7 @@ The row weights w_i of a batch sum to one on average; so do those of each task o
 The training loop, the optimizers and the gradient check know nothing else about a model.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -206,7 +206,7 @@ class Objective:
                 params, batch.X, own.weight, fwd, adj, grads
             )
         if self.tasks is not None:
-            value += self.tasks.value_and_backward(params, state, batch, fwd, adj, grads, step)
+            value += self._tasks(self.tasks, params, state, batch, fwd, adj, grads, step)
         for term in (self.sparsifier.term, *self.terms):
             value += term(batch, fwd, adj, params, state, grads, own)
         self.sparsifier.backward(fwd, adj, params, grads, step)
@@ -214,6 +214,16 @@ class Objective:
         if self.tied:
             add_gradient(grads, "W_dec", grads.pop("W_enc"))
         return value, grads
+
+    def _tasks(self, tasks, params, state, batch, fwd, adj, grads, step):
+        read = getattr(self.sparsifier, "read", None)
+        if read is None:
+            return tasks.value_and_backward(params, state, batch, fwd, adj, grads, step)
+        own = replace(fwd, code=read(fwd))
+        d_read = Adjoints(code=np.zeros_like(own.code))
+        value = tasks.value_and_backward(params, state, batch, own, d_read, grads, step)
+        adj.pre.append(_linalg.relu_backward(own.code, d_read.code))
+        return value
 
     def with_encoder(self, params):
         return params | {"W_enc": params["W_dec"]} if self.tied else params
@@ -282,9 +292,11 @@ class Objective:
         product, bias = _autoencoder.product_and_bias(params, rows, self.shifted)
         return product + bias
 
-    def reconstruct(self, params, X):
-        """Of a block of rows, on the scale of X."""
-        return self.reconstruction.inverse(params, self.infer(params, X).code)
+    def residual(self, params, X):
+        """What the reconstruction of a block of rows leaves over, on the scale of X."""
+        fwd = self.infer(params, X)
+        fwd.recon = _autoencoder.decode(params, fwd.code, self.shifted)
+        return self.reconstruction.residual(params, X, fwd)
 
 
 @dataclass

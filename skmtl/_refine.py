@@ -17,9 +17,9 @@ length zero gets amplitude 0.
 
 Where a step of least squares makes amplitudes negative, they become 0 and leave. From there
 Lawson and Hanson's active set finds the exact minimum: the latent with the largest slope enters, a
-step goes as far as all amplitudes stay positive, those that reach 0 leave. Should the steps run
-out (3 |S| + 10 of them), or the gain after rounding to the code's dtype not be positive, the row
-keeps the encoder's amplitudes, those below 0 cut off: the error of a row never grows.
+step goes as far as all amplitudes stay positive, those that reach 0 leave. After 3 |S| + 10 steps
+at most the row takes what was found, rounded to the code's dtype, if its gain is positive. Else it
+keeps the encoder's amplitudes, those below 0 cut off. So the error of no row grows.
 """
 
 import numpy as np

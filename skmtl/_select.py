@@ -212,16 +212,45 @@ def laid_out(code, k):
     return code if _linalg.pays_sparse(k, code.shape[1]) else _linalg.to_dense(code)
 
 
-def weighted_floor(values, weight, budget):
-    """The largest of the values that is not kept when those above it may weigh ``budget``.
+def weighted_edge(values, weight, budget):
+    """The least value that is kept, and the largest positive one that is not, or 0.
 
-    Zero where all of them may be kept.
+    Kept is a value while those strictly above it weigh less than ``budget``; ``weight`` None is
+    one each. So equal values are kept or not together, and a weight of two is a value held twice.
     """
+    zero = values.dtype.type(0)
     if weight is None:
-        n_kept = int(budget)
+        n_kept = int(np.ceil(budget))
         if len(values) <= n_kept:
-            return values.dtype.type(0)
-        return -np.partition(-values, n_kept)[n_kept]
-    order = np.argsort(-values, kind="stable")
-    too_heavy = np.cumsum(weight[order], dtype=np.float64) > budget * (1 + 1e-9)
-    return values[order[np.argmax(too_heavy)]] if too_heavy.any() else values.dtype.type(0)
+            return zero, zero
+        least = -np.partition(-values, n_kept - 1)[n_kept - 1]
+    else:
+        order = np.argsort(-values, kind="stable")
+        above = np.cumsum(weight[order], dtype=np.float64) - weight[order]
+        n_kept = np.searchsorted(above, budget * (1 - 1e-9))
+        if n_kept == len(values):
+            return zero, zero
+        least = values[order[n_kept - 1]]
+    return least, values[values < least].max(initial=0)
+
+
+def weighted_floor(values, weight, budget):
+    """Half-way between them: rounding moves no value across it."""
+    least, dropped = weighted_edge(values, weight, budget)
+    return (least + dropped) / 2
+
+
+def column_floors(pre, weight, rate):
+    """Of each column the floor above which it keeps a share ``rate`` of the rows, or 0.
+
+    Kept is an entry while those strictly above it have less than that share of the weight.
+    """
+    if (weight == weight[0]).all():
+        n_kept = int(np.ceil(rate * len(pre) * (1 - 1e-9)))
+        last_kept = np.partition(pre, len(pre) - n_kept, axis=0)[len(pre) - n_kept]
+    else:
+        order = np.argsort(-pre, axis=0, kind="stable")
+        own = weight.astype(np.float64)[order]
+        n_kept = (np.cumsum(own, axis=0) - own < rate * own.sum(axis=0) * (1 - 1e-9)).sum(axis=0)
+        last_kept = np.take_along_axis(pre, order, axis=0)[n_kept - 1, np.arange(pre.shape[1])]
+    return np.maximum(np.nextafter(last_kept, -np.inf, dtype=pre.dtype), 0)

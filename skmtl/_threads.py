@@ -105,7 +105,11 @@ class Team:
                     b = left.popleft()
                 except IndexError:  # another thread took the last
                     return
-                results[b] = function(blocks[b])
+                try:
+                    results[b] = function(blocks[b])
+                except BaseException:
+                    left.clear()  # nothing more after an error, in any thread
+                    raise
 
         n_helpers = min(self.n_threads, len(blocks)) - 1
         helpers = [self.pool.submit(take_part) for _ in range(n_helpers)]
@@ -114,7 +118,6 @@ class Team:
             take_part()
         finally:
             _here.team = team
-            left.clear()  # nothing more after an error
             wait(helpers)
         for helper in helpers:
             helper.result()

@@ -87,8 +87,8 @@ class SparseAutoencoderTransformer(
         reconstruct X alone; the loss is the mean over them. Early latents become the more general
         ones.
     dead_latents : {"auto", "aux_k", "resample", "ignore"} or instance, default="auto"
-        What is done for latents that stopped firing, see `skmtl.dead_latents`. "auto" is "aux_k"
-        where the sparsifier keeps k latents a row, else "ignore".
+        What is done for latents that stopped firing, see `skmtl.dead_latents`. "auto" is
+        "resample" for "topk", "batch_topk" and "jumprelu", else "ignore".
     tied : bool, default=False
         Encode with the decoder's own weights; ``encoder_components_`` is then ``components_``.
     transform_algorithm : {"encoder", "refine"}, default="encoder"

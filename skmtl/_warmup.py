@@ -17,6 +17,8 @@ _TRANSFORMERS: list[dict[str, Any]] = [
     {"loss": "mixture"},
     {"sparsifier": TopK(1, search_every=2)},
     {"sparsifier": None},
+    {"sparsifier": "batch_topk", "transform_algorithm": "refine"},
+    {"sparsifier": "winner_take_all"},
 ]
 
 

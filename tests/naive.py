@@ -129,3 +129,52 @@ def joint_inclusion(p, k):
             left -= p[j]
         together[np.ix_(drawn, drawn)] += chance
     return together
+
+
+def batch_topk(pre, weight, k):
+    """Positive entries while those above them weigh less than k a row on average."""
+    code = np.zeros_like(pre)
+    for i in range(pre.shape[0]):
+        for j in range(pre.shape[1]):
+            above = sum(weight[r] * (pre[r] > pre[i, j]).sum() for r in range(len(pre)))
+            if pre[i, j] > 0 and above < k * weight.sum() * (1 - 1e-9):
+                code[i, j] = pre[i, j]
+    return code
+
+
+def winner_take_all(pre, weight, rate):
+    """Of each column the positive entries while those above them have less than a share."""
+    code = np.zeros_like(pre)
+    for i in range(pre.shape[0]):
+        for j in range(pre.shape[1]):
+            above = weight @ (pre[:, j] > pre[i, j])
+            if pre[i, j] > 0 and above < rate * weight.sum() * (1 - 1e-9):
+                code[i, j] = pre[i, j]
+    return code
+
+
+def jumprelu_threshold_gradient(pre, threshold, width, d_code, l0_slope, weight):
+    """The papers' straight-through estimators, entry by entry.
+
+    ``l0_slope`` is the derivative of the penalty in sum_i weight_i L0_i.
+    """
+    gradient = np.zeros(pre.shape[1])
+    for i in range(pre.shape[0]):
+        for j in range(pre.shape[1]):
+            inside = abs(pre[i, j] - threshold[j]) < width / 2
+            gradient[j] -= inside * d_code[i, j] * threshold[j] / width
+            gradient[j] -= inside * l0_slope * weight[i] / width
+    return gradient
+
+
+def geometric_median(X, weight):
+    """By a general minimizer."""
+    from scipy.optimize import minimize
+
+    def cost(c):
+        return weight @ np.linalg.norm(X - c, axis=1)
+
+    start = np.average(X, axis=0, weights=weight) + 0.01
+    return minimize(
+        cost, start, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 10**5}
+    ).x

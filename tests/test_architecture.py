@@ -170,9 +170,10 @@ import numpy as np
 import scipy.sparse as sp
 import skmtl
 from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
-from skmtl.sparsifiers import TopK
+from skmtl.sparsifiers import SPARSIFIERS, TopK
 from skmtl._warmup import read_only
 skmtl.warmup()
+sparsifiers = [TopK(3, search_every=2), TopK(30), None, *set(SPARSIFIERS) - {"softmax"}]
 def signatures():
     return {
         (name, key): len(value.signatures)
@@ -186,8 +187,10 @@ for dtype in (np.float32, np.float64):
     Y = rng.integers(0, 4, (300, 5)).astype(float)
     Y[rng.random(Y.shape) < 0.9] = np.nan
     for X in (dense, sp.csr_array(dense), read_only(dense), read_only(sp.csr_array(dense))):
-        for sparsifier in (TopK(3, search_every=2), TopK(30), "l1", "kl", None):
+        for sparsifier in sparsifiers:
             common = {"max_iter": 2, "tol": None, "sparsifier": sparsifier, "n_jobs": 2}
+            SparseAutoencoderTransformer(50, nested_sizes=[9], **common).fit(X).set_params(
+                transform_algorithm="refine").transform(X)
             SparseAutoencoderTransformer(50, loss="log_loss", **common).fit(X).transform(X)
             MultiTaskSAEClassifier(50, optimizer="adamw", **common).fit(X, Y).predict(X[:1])
 after = signatures()

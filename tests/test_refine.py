@@ -65,6 +65,32 @@ def test_most_amplitudes_are_driven_to_zero(seed):
     assert_allclose(refined, expected, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.parametrize("kind", ["positive", "low rank", "far from 0", "of all lengths", "0 or 1"])
+def test_hard_dictionaries(kind):
+    """Targets beside the atoms' span and within it; none misses the minimum."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        k, n_features = rng.integers(1, 25, 2)
+        W_dec = rng.standard_normal((k, n_features))
+        if kind == "positive":
+            W_dec = np.abs(W_dec)
+        elif kind == "low rank":
+            W_dec = rng.standard_normal((k, 1 + k // 2)) @ W_dec[: 1 + k // 2]
+        elif kind == "far from 0":
+            W_dec += 10 * rng.standard_normal(n_features)
+        elif kind == "of all lengths":
+            W_dec *= 10 ** rng.uniform(-6, 6, (k, 1))
+        else:
+            W_dec = rng.integers(0, 2, W_dec.shape).astype(float)
+        length = np.linalg.norm(W_dec, axis=1) + (W_dec == 0).all(axis=1)
+        amplitudes = rng.uniform(0, 1, (1, k)) * (rng.random(k) < 0.5) / length
+        target = amplitudes @ W_dec if seed % 2 else rng.standard_normal((1, n_features))
+        code = rng.uniform(0.1, 1, (1, k)) / length
+        refined, expected = refine(code, W_dec, target), naive.refine(code, W_dec, target, True)
+        excess = errors(refined, W_dec, target) - errors(expected, W_dec, target)
+        assert excess <= 1e-12 * (1 + np.sum(target**2))
+
+
 def test_latents_that_left_come_back():
     """Amplitudes that plain least squares makes negative and that are positive in the minimum."""
     came_back = 0
@@ -181,17 +207,18 @@ def test_shrunken_amplitudes_are_put_right():
 
 
 def test_what_is_not_finite_stays_in_its_row():
-    """A row that cannot be solved keeps its amplitudes; nothing overflows into others."""
+    """A row that cannot be solved keeps its amplitudes above 0; no other row notices."""
     code, W_dec, target = problem(6, 20, 10, 4)
     expected = refine(code, W_dec, target)
     target[1, 3], target[2, 0], target[4] = np.nan, np.inf, 1e200
+    code[1, np.flatnonzero(code[1])[0]] = -1.0
     with np.errstate(all="ignore"):  # without a compiler NumPy warns
         refined = refine(code, W_dec, target)
-        assert np.array_equal(refined[[1, 2]], code[[1, 2]])
+        assert np.array_equal(refined[[1, 2]], np.maximum(code[[1, 2]], 0))
         assert np.array_equal(refined[[0, 3, 5]], expected[[0, 3, 5]])
         assert np.isfinite(refined).all()
         huge = refine(code, 1e160 * W_dec, expected @ W_dec * 1e160)
-    assert np.array_equal(huge, code)  # squares of the atoms overflow
+    assert np.array_equal(huge, np.maximum(code, 0))  # squares of the atoms overflow
 
 
 @pytest.mark.parametrize("make", [np.asarray, as_csr])

@@ -15,8 +15,8 @@ from skmtl import _linalg
 from skmtl._sklearn import Interval, StrOptions
 from skmtl.dead_latents._base import Ignore
 
-# Rows looked at: enough to find badly reconstructed ones.
-N_ROWS = 8192
+# Rows looked at, at most, for each dead latent: enough to find badly reconstructed ones.
+ROWS_EACH, ROWS_AT_LEAST = 8, 2048
 
 
 class Resample(Ignore):
@@ -24,18 +24,21 @@ class Resample(Ignore):
 
     Parameters
     ----------
-    times : int, default=4
-        How often, at evenly spaced epochs.
-    until : float, default=0.5
-        Share of the fit over which they are spread, in (0, 1].
+    times : int, default=20
+        How often, at evenly spaced epochs; after each of them if there are fewer.
+    until : float, default=0.85
+        Share of the fit over which they are spread, in (0, 1]. The rest is left to settle.
     direction : {"row", "residual"}, default="row"
         What a dead latent is pointed at: the row, or what its reconstruction leaves over.
-    scale : float, default=0.2
-        Norm of its encoder row, as a share of the mean norm of the living. Above 0.
+    scale : float, default=0.35
+        Norm of its encoder row, as a share of the mean norm of the living. Above 0. The larger,
+        the more surely it fires, and the more it disturbs.
 
     Notes
     -----
-    Dead is here who did not fire in the whole of the epoch that has just ended.
+    Dead is here who did not fire in the whole of the epoch that has just ended. The paper resamples
+    four times, with a scale of 0.2, in fits that see each row once; over epochs of the same rows
+    more often is better.
 
     References
     ----------
@@ -55,7 +58,7 @@ class Resample(Ignore):
         "scale": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, times=4, until=0.5, direction="row", scale=0.2):
+    def __init__(self, times=20, until=0.85, direction="row", scale=0.35):
         self.times = times
         self.until = until
         self.direction = direction
@@ -68,14 +71,20 @@ class Resample(Ignore):
         dead = np.flatnonzero(state["fired"] == 0)
         if len(dead) == 0 or ("W_enc" not in params and not objective.tied):
             return
-        rng = state["rng"]
-        some = rng.permutation(data.n_rows)[:N_ROWS]
+        rng, n_rows = state["rng"], max(ROWS_AT_LEAST, ROWS_EACH * len(dead))
+        some = np.arange(data.n_rows)
+        if data.n_rows > n_rows:
+            some = rng.choice(data.n_rows, n_rows, replace=False)
         rows = data.take(some)
         losses = objective.row_losses(params, rows.batch.X).astype(np.float64)
-        p = rows.weight * np.maximum(losses - losses.min(), 0) ** 2
+        p = rows.weight * np.maximum(losses, 0) ** 2
         if not p.sum() > 0:
             return
-        chosen = rng.choice(len(some), len(dead), p=p / p.sum())
+        # By the inverse of the distribution of losses: the order of the rows does not matter, and
+        # a row of weight two is drawn as two rows are.
+        order = np.argsort(losses, kind="stable")
+        at = np.searchsorted(np.cumsum(p[order]) / p.sum(), rng.random(len(dead)))
+        chosen = order[np.minimum(at, len(order) - 1)]
         directions = self._directions(objective, params, rows, chosen)
         norms = np.linalg.norm(directions, axis=1)
         held = norms > 0  # nothing to point at
@@ -93,4 +102,4 @@ class Resample(Ignore):
         X = _linalg.dense_block(_linalg.as_rows(rows.batch.X))[chosen]
         if self.direction == "row":
             return X - params["b_dec"]
-        return X - objective.reconstruct(params, X)
+        return objective.residual(params, X)

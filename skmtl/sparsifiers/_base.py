@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from skmtl import _linalg
 from skmtl._sklearn import Component
 
@@ -60,6 +62,10 @@ class Sparsifier(Component):
         """
         adj.pre.append(_linalg.relu_backward(fwd.code, adj.code))
 
+    #: Or a method ``read(fwd)``, the relu code that heads read in training, where that is not the
+    #: one that reconstructs.
+    read: Any = None
+
     def term(self, batch, fwd, adj, params, state, grads, step):
         """Value of a penalty; adds its gradient to ``adj`` and ``grads``."""
         return 0.0
@@ -70,3 +76,15 @@ class Sparsifier(Component):
         Called before each validation and at the end of a fit. ``pre_blocks`` iterates over the
         pre-activations of the training rows, block by block; ``weight`` is (n,), of mean one.
         """
+
+
+def norm_for(k, n_components, n_features):
+    """Norm of the encoder's rows at which k firing latents add up to about a row's length.
+
+    Of random unit atoms the k nearest to a row each take about a share q of its square, and overlap
+    by as much: their sum is 1 + (k - 1) q times too long. A little shorter still ended better on
+    synthetic codes, digits and text embeddings.
+    """
+    k = min(max(1, k), n_components)
+    q = min(1.0, 2 * np.log(n_components / k) / n_features)
+    return 0.7 / (1 + (k - 1) * q)

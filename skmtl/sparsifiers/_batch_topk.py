@@ -10,9 +10,16 @@ from numbers import Integral
 
 import numpy as np
 
-from skmtl._select import entries_above, laid_out, only, rows_of, weighted_floor
+from skmtl._select import (
+    entries_above,
+    laid_out,
+    only,
+    rows_of,
+    weighted_edge,
+    weighted_floor,
+)
 from skmtl._sklearn import Interval
-from skmtl.sparsifiers._base import Sparsifier
+from skmtl.sparsifiers._base import Sparsifier, norm_for
 
 # Rows from which the floor of the candidates is guessed.
 SAMPLE = 64
@@ -47,7 +54,7 @@ class BatchTopK(Sparsifier):
     buffers = ("threshold",)
 
     #: What "auto" does for dead latents.
-    dead_latents = "aux_k"
+    dead_latents = "resample"
 
     def __init__(self, k=16):
         self.k = k
@@ -56,9 +63,7 @@ class BatchTopK(Sparsifier):
         return {"threshold": np.zeros(1, dtype)}
 
     def encoder_norm(self, n_components, n_features):
-        k = min(self.k, n_components)
-        q = min(1.0, 2 * np.log(n_components / k) / n_features)
-        return 0.7 / (1 + (k - 1) * q)  # as in TopK
+        return norm_for(self.k, n_components, n_features)
 
     def forward(self, pre, params, step):
         k = min(self.k, pre.shape[1])
@@ -77,16 +82,17 @@ class BatchTopK(Sparsifier):
     def freeze(self, pre_blocks, weight, params):
         k = min(self.k, len(params["b_enc"]))
         weight, budget = per_row(weight, k)
-        values, weights, floor, start = [], [], 0, 0
+        values, weights, dropped, start = [], [], 0, 0
         for pre in pre_blocks:
-            code = entries_above(pre, np.full(pre.shape[1], floor, pre.dtype))
+            code = entries_above(pre, np.full(pre.shape[1], dropped, pre.dtype))
             values.append(code.data)
             if weight is not None:
                 weights.append(weight[start : start + len(pre)][rows_of(code)])
             start += len(pre)
             if sum(map(len, values)) > 2 * budget:  # forget what cannot count any more
-                values, weights, floor = heaviest(values, weights, budget)
-        values, weights, floor = heaviest(values, weights, budget)
+                values, weights, dropped = heaviest(values, weights, budget)
+        values, weights, _ = heaviest(values, weights, budget)
+        floor = weighted_floor(values[0], weights[0] if weights else None, budget)
         params["threshold"] = np.full(1, floor, params["threshold"].dtype)
 
 
@@ -107,9 +113,9 @@ def guessed_floor(pre, k):
 
 
 def heaviest(values, weights, budget):
-    """The entries above the floor that ``budget`` sets, as lists of one array, and that floor."""
+    """What may be kept, and the next one: as lists of one array; and the value of the next."""
     values = np.concatenate(values)
     weights = np.concatenate(weights) if weights else None
-    floor = weighted_floor(values, weights, budget)
-    held = values >= floor  # the floor itself too: later blocks may raise it, never lower it
-    return [values[held]], [] if weights is None else [weights[held]], floor
+    _, dropped = weighted_edge(values, weights, budget)
+    held = values >= dropped
+    return [values[held]], [] if weights is None else [weights[held]], dropped

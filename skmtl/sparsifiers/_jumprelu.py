@@ -1,4 +1,4 @@
-"""JumpReLU:  code[i, j] = pre[i, j] 1[pre[i, j] > theta_j],  theta = threshold, trained.
+"""JumpReLU:  code[i, j] = pre[i, j] 1[pre[i, j] > theta_j],  theta = scale * threshold, trained.
 
 The step has no derivative; a window of width e around it stands in for one (straight-through):
 K[i, j] = 1[|pre[i, j] - theta_j| < e / 2],  d code / d theta_j := -(theta_j / e) K,
@@ -12,8 +12,8 @@ With the rows' weights w_i (they sum to one, W) and L0 = sum_i w_i sum_j 1[pre >
              and there also d code / d pre += (theta_j / e) K, as for the threshold.
 
 unit is what the best constant reconstruction loses, scale the root mean square of the
-pre-activations at the start of a fit, e = bandwidth * scale: so the constants mean the same
-whatever the scale of X.
+pre-activations at the start of a fit, e = bandwidth * scale: so the constants mean the same, and
+the learning rate moves thresholds as far, whatever the scale of X.
 """
 
 from numbers import Real
@@ -25,7 +25,7 @@ from skmtl._constraints import AtLeast
 from skmtl._gradients import Rows, add_gradient
 from skmtl._select import entries_above, rows_of, weighted_floor
 from skmtl._sklearn import Interval, StrOptions
-from skmtl.sparsifiers._base import Sparsifier
+from skmtl.sparsifiers._base import Sparsifier, norm_for
 
 
 class JumpReLU(Sparsifier):
@@ -80,6 +80,8 @@ class JumpReLU(Sparsifier):
     buffers = ("unit", "scale")
     pseudo_gradients = ("threshold",)
     constraints = (AtLeast("threshold", 0.0),)
+    #: What "auto" does for dead latents.
+    dead_latents = "resample"
 
     def __init__(
         self,
@@ -101,18 +103,22 @@ class JumpReLU(Sparsifier):
         one = np.ones(1, dtype)
         return {"threshold": np.zeros(n_components, dtype), "unit": one, "scale": one.copy()}
 
+    def encoder_norm(self, n_components, n_features):
+        return norm_for(self.l0, n_components, n_features)
+
     def calibrate(self, pre, weight, unit, params):
         """Set ``unit``, ``scale`` and the first thresholds from some training rows."""
         dtype = pre.dtype
         params["unit"] = np.full(1, unit, dtype)
-        params["scale"] = np.full(1, np.sqrt(np.mean(pre**2)) or 1, dtype)
+        of_rows = np.average(np.mean(pre**2, axis=1, dtype=np.float64), weights=weight)
+        params["scale"] = np.full(1, np.sqrt(of_rows) or 1, dtype)
         code = entries_above(pre, np.zeros(pre.shape[1], dtype))
         budget = self.l0 * float(weight.sum(dtype=np.float64))
         floor = weighted_floor(code.data, weight[rows_of(code)], budget)
-        params["threshold"] = np.full(pre.shape[1], floor, dtype)
+        params["threshold"] = np.full(pre.shape[1], floor / params["scale"][0], dtype)
 
     def forward(self, pre, params, step):
-        threshold = params["threshold"]
+        threshold = _theta(params)
         if not step.train:
             return entries_above(pre, threshold)
         code = entries_above(pre, threshold - self._width(params) / 2)  # the window's other half
@@ -121,10 +127,9 @@ class JumpReLU(Sparsifier):
 
     def backward(self, fwd, adj, params, grads, step):
         pre, inside = self._window(fwd, params)
-        code, d_code, threshold = fwd.code, adj.code.data, params["threshold"]
+        code, d_code, threshold = fwd.code, adj.code.data, _theta(params)
         steep = threshold / self._width(params)
-        felt = _by_latent(code, d_code * inside)
-        add_gradient(grads, "threshold", (-steep * felt).astype(threshold.dtype))
+        _add_theta_gradient(grads, params, -steep * _by_latent(code, d_code * inside))
         slope = (pre > threshold[code.indices]).astype(pre.dtype)
         if self.penalty == "tanh":
             slope += inside * steep[code.indices]
@@ -146,8 +151,8 @@ class JumpReLU(Sparsifier):
             value = strength * total * (l0 / self.l0 - 1) ** 2
             slope = 2 * strength * (l0 / self.l0 - 1) / self.l0
         _, inside = self._window(fwd, params)
-        felt = _by_latent(code, weight * inside) * (-slope / self._width(params))
-        add_gradient(grads, "threshold", felt.astype(params["threshold"].dtype))
+        felt = _by_latent(code, weight * inside)
+        _add_theta_gradient(grads, params, felt * (-slope / self._width(params)))
         return value
 
     def _tanh(self, fwd, adj, params, grads, weight, strength):
@@ -173,14 +178,14 @@ class JumpReLU(Sparsifier):
         if len(dead) == 0:
             return 0.0
         norm = np.linalg.norm(params["W_dec"][dead], axis=1) * self.revival
-        below = params["threshold"][dead] - fwd.pre[:, dead]
+        below = _theta(params)[dead] - fwd.pre[:, dead]
         d_below = step.weight[:, None] * norm * (below > 0)
         d_pre = np.zeros_like(fwd.pre)
         d_pre[:, dead] = -d_below
         adj.pre.append(d_pre)
-        d_threshold = np.zeros_like(params["threshold"])
-        d_threshold[dead] = d_below.sum(axis=0)
-        add_gradient(grads, "threshold", d_threshold)
+        d_theta = np.zeros_like(params["threshold"])
+        d_theta[dead] = d_below.sum(axis=0)
+        _add_theta_gradient(grads, params, d_theta)
         return float(np.sum(d_below * below, dtype=np.float64))
 
     def _width(self, params):
@@ -190,7 +195,15 @@ class JumpReLU(Sparsifier):
         """Pre-activations at the code's support, and which of them lie in the window."""
         code = fwd.code
         pre = fwd.pre[rows_of(code), code.indices]
-        return pre, abs(pre - params["threshold"][code.indices]) < self._width(params) / 2
+        return pre, abs(pre - _theta(params)[code.indices]) < self._width(params) / 2
+
+
+def _theta(params):
+    return params["scale"][0] * params["threshold"]
+
+
+def _add_theta_gradient(grads, params, d_theta):
+    add_gradient(grads, "threshold", (params["scale"][0] * d_theta).astype(params["b_enc"].dtype))
 
 
 def _by_latent(code, values):

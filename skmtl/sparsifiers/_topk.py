@@ -11,7 +11,7 @@ import numpy as np
 from skmtl import _linalg
 from skmtl._select import row_lists
 from skmtl._sklearn import Interval
-from skmtl.sparsifiers._base import Sparsifier
+from skmtl.sparsifiers._base import Sparsifier, norm_for
 
 
 class TopK(Sparsifier):
@@ -61,7 +61,7 @@ class TopK(Sparsifier):
     remembered = 6
 
     #: What "auto" does for dead latents.
-    dead_latents = "aux_k"
+    dead_latents = "resample"
 
     def __init__(self, k=16, search_every=1, anneal_from=None):
         self.k = k
@@ -69,12 +69,7 @@ class TopK(Sparsifier):
         self.anneal_from = anneal_from
 
     def encoder_norm(self, n_components, n_features):
-        # Of random unit atoms the k nearest to a row each take about a share q of its square, and
-        # overlap by as much: their sum is 1 + (k - 1) q times too long. A little shorter still
-        # ended better on synthetic codes, digits and text embeddings.
-        k = min(self.k, n_components)
-        q = min(1.0, 2 * np.log(n_components / k) / n_features)
-        return 0.7 / (1 + (k - 1) * q)
+        return norm_for(self.k, n_components, n_features)
 
     def forward(self, pre, params, step):
         return TopK.encode(self, pre, np.zeros(pre.shape[1], pre.dtype), params, step)

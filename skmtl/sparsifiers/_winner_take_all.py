@@ -1,5 +1,6 @@
 """Winner-take-all, lifetime sparsity: in training each latent keeps its ceil(rate n) largest
-positive entries of a batch of n rows; afterwards code = max(pre, 0).
+positive entries of a batch of n rows; afterwards code = max(pre, 0). Rows of weight w count w
+times.
 
 The derivative is the identity on the kept entries: every latent that is positive somewhere gets a
 gradient from every batch, so hardly any dies.
@@ -10,8 +11,7 @@ from numbers import Real
 import numpy as np
 
 from skmtl import _linalg
-from skmtl._linalg import CSR, Support
-from skmtl._select import laid_out, row_lists
+from skmtl._select import column_floors, entries_above, laid_out
 from skmtl._sklearn import Interval
 from skmtl.sparsifiers._base import Sparsifier
 
@@ -28,9 +28,7 @@ class WinnerTakeAll(Sparsifier):
     Notes
     -----
     After training the code is a plain relu, as in the paper: ``transform`` looks at one row at a
-    time, and more latents fire than in training. Rows compete by activation, whatever their
-    weight.
-
+    time, and more latents fire than in training.
     References
     ----------
     Makhzani and Frey, "Winner-Take-All Autoencoders", arXiv:1409.2752.
@@ -50,14 +48,9 @@ class WinnerTakeAll(Sparsifier):
     def forward(self, pre, params, step):
         if not step.train:
             return _linalg.relu(pre)
-        n_rows, n_components = pre.shape
-        n_winners = int(np.ceil(self.rate * n_rows))
-        by_latent, no_bias = _linalg.transposed(pre), np.zeros(n_rows, pre.dtype)
-        rows, values, counts = row_lists(by_latent, no_bias, n_winners)
-        held = np.arange(n_winners) < counts[:, None]
-        rows, columns = rows[held], np.repeat(np.arange(n_components, dtype=np.int32), counts)
-        order = np.argsort(rows, kind="stable")  # columns of a row stay in ascending order
-        indptr = np.zeros(n_rows + 1, np.int64)
-        np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
-        code = CSR(values[held][order], Support(columns[order], indptr, n_components))
-        return laid_out(code, self.rate * n_components)
+        code = entries_above(pre, column_floors(pre, step.weight, self.rate))
+        return laid_out(code, self.rate * pre.shape[1])
+
+    def read(self, fwd):
+        """Heads read in training what they will read afterwards."""
+        return np.maximum(fwd.pre, 0)
