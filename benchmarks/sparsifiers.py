@@ -249,6 +249,7 @@ def skmtl(X, task):
         max_iter=task.steps // (len(X) // task.batch),
         tol=None,
         learning_rate=task.rate,
+        schedule="warmup_cosine",
         random_state=task.seed,
         **parameters,
     )

@@ -3,7 +3,8 @@ reconstructed.
 
 For each dead latent j a row i is drawn with p_i proportional to w_i loss_i^2, and with
 u = (x_i - b_dec) / |x_i - b_dec|, or u along the row's residual:
-W_dec[j] = u,  W_enc[j] = scale * (mean norm of the living encoder rows) * u,  b_enc[j] = 0,
+W_dec[j] = u,  b_enc[j] = 0,
+W_enc[j] = scale * (share of the fit that is left) * (mean norm of the living encoder rows) * u,
 and the optimizer's moments of these rows are set to zero, those of no others.
 """
 
@@ -26,19 +27,17 @@ class Resample(Ignore):
     ----------
     times : int, default=20
         How often, at evenly spaced epochs; after each of them if there are fewer.
-    until : float, default=0.85
-        Share of the fit over which they are spread, in (0, 1]. The rest is left to settle.
     direction : {"row", "residual"}, default="row"
         What a dead latent is pointed at: the row, or what its reconstruction leaves over.
-    scale : float, default=0.35
-        Norm of its encoder row, as a share of the mean norm of the living. Above 0. The larger,
-        the more surely it fires, and the more it disturbs.
+    scale : float, default=0.5
+        Norm of its encoder row, as a share of the mean norm of the living, at the start of the fit;
+        it falls to 0 towards the end. Above 0. The larger, the more surely it fires, and the more
+        it disturbs what there is less and less time to settle.
 
     Notes
     -----
     Dead is here who did not fire in the whole of the epoch that has just ended. The paper resamples
-    four times, with a scale of 0.2, in fits that see each row once; over epochs of the same rows
-    more often is better.
+    four times, always with a scale of 0.2, in fits that see each row once.
 
     References
     ----------
@@ -53,20 +52,18 @@ class Resample(Ignore):
 
     _parameter_constraints = {
         "times": [Interval(Integral, 1, None, closed="left")],
-        "until": [Interval(Real, 0, 1, closed="right")],
         "direction": [StrOptions({"row", "residual"})],
         "scale": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, times=20, until=0.85, direction="row", scale=0.35):
+    def __init__(self, times=20, direction="row", scale=0.5):
         self.times = times
-        self.until = until
         self.direction = direction
         self.scale = scale
 
     def after_epoch(self, objective, params, state, data, optimizer, before, after):
-        marks = self.until * np.arange(1, self.times + 1) / self.times
-        if not np.any((before < marks) & (marks <= after)):
+        marks = np.arange(1, self.times + 1) / self.times
+        if after >= 1 or not np.any((before < marks) & (marks <= after)):
             return
         dead = np.flatnonzero(state["fired"] == 0)
         if len(dead) == 0 or ("W_enc" not in params and not objective.tied):
@@ -92,7 +89,7 @@ class Resample(Ignore):
         params["W_dec"][dead] = directions
         if "W_enc" in params:
             living = np.delete(np.linalg.norm(params["W_enc"], axis=1), dead)
-            size = self.scale * (living.mean() if len(living) else 1.0)
+            size = self.scale * (1 - after) * (living.mean() if len(living) else 1.0)
             params["W_enc"][dead] = size * directions
         params["b_enc"][dead] = 0
         for name in {"W_enc", "W_dec", "b_enc"} & params.keys():

@@ -107,7 +107,7 @@ def test_resampling_moves_the_dead_alone(direction, rng):
     state["fired"] = np.ones(8)
     state["fired"][DEAD] = 0
     before = {name: value.copy() for name, value in params.items()}
-    resample = Resample(times=2, until=1.0, direction=direction, scale=0.35)
+    resample = Resample(times=2, direction=direction, scale=0.3)
     resample.after_epoch(objective, params, state, data, optimizer, 0.2, 0.4)
     for name, value in params.items():  # not yet due
         assert np.array_equal(value, before[name])
@@ -120,7 +120,7 @@ def test_resampling_moves_the_dead_alone(direction, rng):
     assert np.array_equal(params["b_dec"], before["b_dec"])
     assert all((m == 1).all() for m in state["optimizer"]["moments"]["b_dec"])
     assert_allclose(np.linalg.norm(params["W_dec"][DEAD], axis=1), 1)
-    size = 0.35 * np.linalg.norm(before["W_enc"][living], axis=1).mean()
+    size = 0.3 * 0.4 * np.linalg.norm(before["W_enc"][living], axis=1).mean()
     assert_allclose(params["W_enc"][DEAD], size * params["W_dec"][DEAD])
     assert (params["b_enc"][DEAD] == 0).all()
     directions = batch.X - before["b_dec"]
@@ -137,7 +137,7 @@ def test_badly_reconstructed_rows_are_drawn_by_their_squared_loss():
     state["optimizer"], state["fired"] = optimizer.init(params), np.ones(8)
     state["fired"][DEAD] = 0
     objective.row_losses = lambda params, X: ((X - params["b_dec"]) ** 2).sum(axis=1)
-    Resample().after_epoch(objective, params, state, Data(Batch(X), np.ones(12)), optimizer, 0, 1)
+    Resample().after_epoch(objective, params, state, Data(Batch(X), np.ones(12)), optimizer, 0, 0.5)
     row = X[-1] - params["b_dec"]
     assert_allclose(params["W_dec"][DEAD] @ row / np.linalg.norm(row), 1)
 
