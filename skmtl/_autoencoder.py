@@ -124,10 +124,10 @@ def encoder_backward(params, rows, shifted, adj, grads):
         add_gradient(grads, "b_dec", -_linalg.vector_product(d_b_enc, params["W_enc"]))
 
 
-def decode(params, code, shifted):
+def decode(params, code, shifted, name="recon"):
     """``recon``, on the scale of the loss's link; measured from ``b_dec`` where shifted."""
     W_dec = params["W_dec"]
-    out = _scratch.empty("recon", (code.shape[0], W_dec.shape[1]), W_dec.dtype)
+    out = _scratch.empty(name, (code.shape[0], W_dec.shape[1]), W_dec.dtype)
     recon = _linalg.matmul(code, W_dec, out)
     if not shifted:
         _linalg.add_row(recon, params["b_dec"], recon)

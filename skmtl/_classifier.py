@@ -163,7 +163,7 @@ class MultiTaskSAEClassifier(
         Decoder bias, on the scale of the loss's link.
     firing_rate_ : ndarray of shape (n_components,)
         Weighted share of the training rows on which each latent was not zero in the last epoch
-        (with ``early_stopping`` that of the parameters restored), counted in passing.
+        of training (with ``early_stopping`` that of the parameters restored), counted in passing.
     pretrain_loss_curve_ : list of float
         Mean loss of each epoch of pretraining.
     loss_curve_ : list of float
@@ -632,7 +632,7 @@ class MultiTaskSAEClassifier(
         Returns
         -------
         code : ndarray or sparse array of shape (n_samples, n_components)
-            What the heads read.
+            What the heads read; with "refine" the same latents with other amplitudes.
         """
         return _fitting.codes(self, self._check_rows(X))
 

@@ -113,7 +113,8 @@ def _nested(estimator):
         return ()
     sizes, n_components = list(estimator.nested_sizes), estimator.n_components
     whole = all(isinstance(size, Integral) for size in sizes)
-    if not whole or sizes != sorted(set(sizes)) or not all(0 < s <= n_components for s in sizes):
+    ascending = len(sizes) > 0 and sizes == sorted(set(sizes))
+    if not whole or not ascending or not all(0 < s <= n_components for s in sizes):
         raise ValueError(
             "nested_sizes must be ascending numbers of latents, each at least 1 and at most "
             f"n_components={n_components}; got {estimator.nested_sizes!r}."
@@ -122,12 +123,15 @@ def _nested(estimator):
 
 
 def _refuse_beside_mixture(estimator):
-    for name in ("input_dropout", "nested_sizes", "tied"):
-        if getattr(estimator, name):
-            raise ValueError(
-                f"{name} must be left at its default with loss='mixture', whose decoder holds one "
-                f"component per row; got {getattr(estimator, name)!r}."
-            )
+    values = {name: getattr(estimator, name) for name in ("input_dropout", "nested_sizes", "tied")}
+    values = {n: v for n, v in values.items() if v is not None and not np.all(np.equal(v, 0))}
+    if estimator.dead_latents not in ("auto", "ignore"):
+        values["dead_latents"] = estimator.dead_latents
+    for name, value in values.items():
+        raise ValueError(
+            f"{name} must be left at its default with loss='mixture', whose decoder holds one "
+            f"component per row; got {value!r}."
+        )
 
 
 # --- start, resume, train -------------------------------------------------------------------
@@ -196,7 +200,8 @@ def _decay_terms(estimator, loss, extra=()):
     if not estimator.weight_decay:
         return []
     free_atoms = () if _unit_atoms(estimator, loss) else ("W_dec",)
-    return [WeightDecay(estimator.weight_decay, ("W_enc", *free_atoms, *extra))]
+    encoder = () if estimator.tied else ("W_enc",)
+    return [WeightDecay(estimator.weight_decay, (*encoder, *free_atoms, *extra))]
 
 
 def _unit_atoms(estimator, loss):

@@ -35,5 +35,6 @@ def squared_distances(X, center):
     """Of each row of X from the center, (n,)."""
     if isinstance(X, np.ndarray):
         return ((X - center) ** 2).sum(axis=1)
-    squares = X.multiply(X).sum(axis=1)
-    return np.maximum(np.asarray(squares).reshape(-1) - 2 * (X @ center) + center @ center, 0)
+    X = X.astype(np.float64)  # the squares nearly cancel where X lies far from the origin
+    squares = np.asarray(X.multiply(X).sum(axis=1)).reshape(-1)
+    return np.maximum(squares - 2 * (X @ center) + center @ center, 0)

@@ -91,7 +91,7 @@ class CSR:
 def pays_sparse(n_active, n_columns):
     """Whether codes with ``n_active`` of ``n_columns`` entries a row are better kept as CSR.
 
-    Asked of the sparsifier's own k and not of the data, so that a fit never changes layout midway.
+    Asked of the sparsifier's k and not of the data: a batch never changes the layout.
     """
     return n_active <= SPARSE_BELOW * n_columns
 

@@ -96,7 +96,7 @@ class Additive:
 
     def judge(self, params, X, weight, fwd, code):
         """Loss of another code and its gradient in that code, the decoder held fixed."""
-        recon = _autoencoder.decode(params, code, self.loss.shifts_input)
+        recon = _autoencoder.decode(params, code, self.loss.shifts_input, "judged")
         d_recon = np.empty_like(recon)
         value = self.loss.value_and_grad(recon, self.target(params, X, fwd), weight, d_recon)
         d_code = _linalg.with_values(code, np.zeros_like(_linalg.values(code)))

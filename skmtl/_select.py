@@ -254,3 +254,38 @@ def column_floors(pre, weight, rate):
         n_kept = (np.cumsum(own, axis=0) - own < rate * own.sum(axis=0) * (1 - 1e-9)).sum(axis=0)
         last_kept = np.take_along_axis(pre, order, axis=0)[n_kept - 1, np.arange(pre.shape[1])]
     return np.maximum(np.nextafter(last_kept, -np.inf, dtype=pre.dtype), 0)
+
+
+def floor_over_blocks(blocks, weight, k):
+    """The floor above which k entries a row lie on average, over blocks of rows of any number.
+
+    Only what may still be kept is remembered: about k entries a row.
+    """
+    weight, budget = per_row(weight, k)
+    values, weights, dropped, start = [], [], 0, 0
+    for block in blocks:
+        held = entries_above(block, np.full(block.shape[1], dropped, block.dtype))
+        values.append(held.data)
+        if weight is not None:
+            weights.append(weight[start : start + len(block)][rows_of(held)])
+        start += len(block)
+        if sum(map(len, values)) > 2 * budget:
+            values, weights, dropped = heaviest(values, weights, budget)
+    values, weights, _ = heaviest(values, weights, budget)
+    return weighted_floor(values[0], weights[0] if weights else None, budget)
+
+
+def per_row(weight, k):
+    """Row weights, or None where all are equal, and what the kept entries may weigh."""
+    if (weight == weight[0]).all():
+        return None, k * len(weight)
+    return weight, k * float(weight.sum(dtype=np.float64))
+
+
+def heaviest(values, weights, budget):
+    """What may be kept, and the next one: as lists of one array; and the value of the next."""
+    values = np.concatenate(values)
+    weights = np.concatenate(weights) if weights else None
+    _, dropped = weighted_edge(values, weights, budget)
+    held = values >= dropped
+    return [values[held]], [] if weights is None else [weights[held]], dropped

@@ -145,7 +145,7 @@ def run_epoch(objective, params, state, data, settings, epoch):
             raise _diverged(epoch, data, settings)
         update(params, grads, settings, state["optimizer"], lr)
         total += value * len(weight)
-    state["fired"] /= data.n_rows
+    state["fired"] /= data.weight.sum(dtype=np.float64)
     return total / data.n_rows
 
 

@@ -109,7 +109,7 @@ class SparseAutoencoderTransformer(
         Decoder bias, on the scale of the loss's link.
     firing_rate_ : ndarray of shape (n_components,)
         Weighted share of the training rows on which each latent was not zero in the last epoch
-        (with ``early_stopping`` that of the parameters restored), counted in passing.
+        of training (with ``early_stopping`` that of the parameters restored), counted in passing.
     loss_curve_ : list of float
         Mean loss of each epoch, penalties included.
     validation_loss_curve_ : list of float
@@ -253,7 +253,8 @@ class SparseAutoencoderTransformer(
     ) -> Self:
         """Run one epoch over X, going on from what was learnt so far.
 
-        ``k`` calls on the same rows equal ``fit`` with ``max_iter=k`` and a constant schedule.
+        ``k`` calls on the same rows equal ``fit`` with ``max_iter=k`` where nothing depends on how
+        much of the fit is left: a constant schedule, no annealing, no latent resampled.
         Weights are measured by their mean in the first call: make it a representative chunk.
 
         Parameters

@@ -25,6 +25,7 @@ SPARSIFIERS = [
     KL(target_rate=0.2, beta=2.0),
     TopK(k=1),  # one of eight latents: codes are sparse
     TopK(k=3),  # codes are dense
+    TopK(k=8),  # more than are positive
     TopK(k=1, search_every=3),
     TopK(k=2, anneal_from=6),
     BatchTopK(k=1),

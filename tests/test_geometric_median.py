@@ -26,6 +26,12 @@ def test_a_guess_on_a_row_is_no_trap(rng):
     assert_allclose(geometric_median(X, weight, rng), naive.geometric_median(X, weight), atol=1e-3)
 
 
+def test_far_from_the_origin(rng):
+    X, weight = rng.standard_normal((50, 3)).astype(np.float32) + 1e4, np.ones(50)
+    sparse = geometric_median(sp.csr_array(X), weight, rng)
+    assert_allclose(sparse, geometric_median(X, weight, rng), atol=1e-4)
+
+
 def test_constant_rows(rng):
     assert_allclose(geometric_median(np.full((5, 2), 3.0), np.ones(5), rng), [3, 3])
 

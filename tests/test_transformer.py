@@ -11,7 +11,7 @@ from sklearn.preprocessing import MinMaxScaler
 from skmtl import SparseAutoencoderTransformer, _linalg, _threads
 from skmtl._validation import held_out
 from skmtl.losses import Mixture
-from skmtl.metrics import l0
+from skmtl.metrics import explained_variance, l0, shrinkage
 from skmtl.sparsifiers import L1, SPARSIFIERS, Softmax, Sparsifier, TopK
 
 
@@ -306,3 +306,94 @@ def test_two_threads_fit_at_once(digits):
     with ThreadPoolExecutor(2) as pool:
         for model in pool.map(lambda _: sae().fit(X), range(4)):
             assert_array_equal(model.components_, alone.components_)
+
+
+def test_firing_rate_is_a_share_in_weighted_partial_fit(digits):
+    X, _ = digits
+    model = sae().partial_fit(X).partial_fit(X, sample_weight=np.full(len(X), 5.0))
+    assert 0 < model.firing_rate_.max() <= 1 + 1e-9
+
+
+def test_tied_weights(digits):
+    X, _ = digits
+    model = sae(tied=True, sparsifier=None, weight_decay=0.1, decoder_norm=None).fit(X)
+    assert_array_equal(model.encoder_components_, model.components_)
+    pre = (X - model.decoder_bias_) @ model.components_.T + model.encoder_bias_
+    assert_allclose(model.transform(X), np.maximum(pre, 0), atol=1e-10)
+    assert model._objective.terms[0].names == ("W_dec",)  # one matrix, decayed once
+    assert "W_enc" not in model._params
+
+
+def test_nested_prefixes_reconstruct_alone(digits):
+    X, _ = digits
+    alone = {}
+    for nested_sizes in (None, [4, 12]):
+        model = sae(
+            48, sparsifier=TopK(8), nested_sizes=nested_sizes, max_iter=40, learning_rate=0.01
+        ).fit(X)
+        code = model.transform(X)
+        code[:, 12:] = 0
+        error = ((X - model.inverse_transform(code)) ** 2).sum()
+        alone[nested_sizes is None] = error / ((X - X.mean(axis=0)) ** 2).sum()
+    assert alone[False] < 0.7 * alone[True]
+
+
+@pytest.mark.parametrize("sizes", [[], [0, 4], [4, 4], [8, 4], [4, 100], [2.5], "ab"], ids=str)
+def test_nested_sizes_must_ascend(sizes, digits):
+    with pytest.raises((ValueError, TypeError), match="nested_sizes"):
+        sae(nested_sizes=sizes).fit(digits[0])
+
+
+def test_denoising_sees_less_and_gives_back_all(digits):
+    X, _ = digits
+    rng = np.random.default_rng(0)
+    corrupted = X * (rng.random(X.shape) >= 0.3)
+    errors = []
+    for input_dropout in (0.0, 0.3):
+        model = sae(sparsifier=None, input_dropout=input_dropout, max_iter=60, learning_rate=0.01)
+        recon = model.fit(X).inverse_transform(model.transform(corrupted))
+        errors.append(((X - recon) ** 2).mean())
+        assert_array_equal(model.transform(X), model.transform(X))  # no noise afterwards
+    assert errors[1] < 0.8 * errors[0]
+
+
+@pytest.mark.parametrize("layout", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("sparse_output", [False, True])
+def test_refined_amplitudes(layout, sparse_output, digits):
+    X, _ = digits
+    model = sae(48, sparsifier=TopK(6), max_iter=20, sparse_output=sparse_output).fit(layout(X))
+    lengths, scores = [], []
+    for algorithm in ("encoder", "refine"):
+        model.set_params(transform_algorithm=algorithm)
+        code = model.transform(layout(X))
+        recon = model.inverse_transform(code)
+        lengths.append(shrinkage(X, recon, offset=model.decoder_bias_))
+        scores.append(model.score(layout(X)))
+        assert_allclose(scores[-1], explained_variance(X, recon), rtol=1e-6)
+    dense = code.toarray() if sparse_output else code
+    model.set_params(transform_algorithm="encoder")
+    before = model.transform(layout(X))
+    before = before.toarray() if sparse_output else before
+    assert (before[dense > 0] > 0).all()  # no latent that the encoder did not choose
+    assert scores[1] > scores[0] + 0.01
+    assert lengths[0] < lengths[1] <= 1  # of what lies in the atoms' span nothing is missing
+
+
+def test_refine_needs_squared_error(digits):
+    with pytest.raises(ValueError, match="transform_algorithm"):
+        sae(loss="log_loss", transform_algorithm="refine").fit(digits[0])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"tied": True},
+        {"input_dropout": 0.1},
+        {"nested_sizes": np.array([2])},
+        {"dead_latents": "aux_k"},
+    ],
+    ids=str,
+)
+def test_mixture_refuses_what_it_cannot_mean(params, digits):
+    with pytest.raises(ValueError, match=next(iter(params))):
+        sae(loss="mixture", **params).fit(digits[0])

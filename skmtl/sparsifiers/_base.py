@@ -20,13 +20,13 @@ class Sparsifier(Component):
     buffers: tuple = ()
     #: Names of the arrays whose gradient is deliberately not that of the value.
     pseudo_gradients: tuple = ()
+    #: What is put right around each step: objects with ``name``, ``project`` and ``after_step``.
+    constraints: tuple = ()
     #: Or a method ``encode(product, bias, params, step)``, the code of ``pre = product + bias`` for
     #: a sparsifier that can add the bias in passing. ``fwd.pre`` is then None.
     encode: Any = None
     #: Or besides it ``among(step)``, latents (n, c) to which a training step may be confined, and
     #: ``choose(pre, among, n_components, step)``, the code from their pre-activations alone.
-    #: What is put right around each step: objects with ``name``, ``project`` and ``after_step``.
-    constraints: tuple = ()
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)

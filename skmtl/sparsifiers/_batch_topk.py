@@ -12,10 +12,11 @@ import numpy as np
 
 from skmtl._select import (
     entries_above,
+    floor_over_blocks,
     laid_out,
     only,
+    per_row,
     rows_of,
-    weighted_edge,
     weighted_floor,
 )
 from skmtl._sklearn import Interval
@@ -36,8 +37,10 @@ class BatchTopK(Sparsifier):
     Notes
     -----
     Rows of a batch compete in training only. The code of a row in ``transform`` depends on that
-    row alone: a latent fires above one threshold, which ``fit`` sets so that exactly k latents a
-    training row fire on average (fewer where fewer are positive). A row may get no latent at all.
+    row alone: a latent fires above one threshold, which ``fit`` sets so that k latents a training
+    row fire on average: exactly, but for ties and where fewer are positive. A row may get no latent
+    at all. Held-out rows have as many on average unless the fit has learnt its rows by heart: of
+    few rows and over many epochs they have more.
 
     References
     ----------
@@ -81,26 +84,8 @@ class BatchTopK(Sparsifier):
 
     def freeze(self, pre_blocks, weight, params):
         k = min(self.k, len(params["b_enc"]))
-        weight, budget = per_row(weight, k)
-        values, weights, dropped, start = [], [], 0, 0
-        for pre in pre_blocks:
-            code = entries_above(pre, np.full(pre.shape[1], dropped, pre.dtype))
-            values.append(code.data)
-            if weight is not None:
-                weights.append(weight[start : start + len(pre)][rows_of(code)])
-            start += len(pre)
-            if sum(map(len, values)) > 2 * budget:  # forget what cannot count any more
-                values, weights, dropped = heaviest(values, weights, budget)
-        values, weights, _ = heaviest(values, weights, budget)
-        floor = weighted_floor(values[0], weights[0] if weights else None, budget)
+        floor = floor_over_blocks(pre_blocks, weight, k)
         params["threshold"] = np.full(1, floor, params["threshold"].dtype)
-
-
-def per_row(weight, k):
-    """Row weights, or None where all are equal, and what the kept entries may weigh."""
-    if (weight == weight[0]).all():
-        return None, k * len(weight)
-    return weight, k * float(weight.sum(dtype=np.float64))
 
 
 def guessed_floor(pre, k):
@@ -110,12 +95,3 @@ def guessed_floor(pre, k):
     if n_above >= len(some):
         return 0
     return max(0, -np.partition(-some, n_above)[n_above])
-
-
-def heaviest(values, weights, budget):
-    """What may be kept, and the next one: as lists of one array; and the value of the next."""
-    values = np.concatenate(values)
-    weights = np.concatenate(weights) if weights else None
-    _, dropped = weighted_edge(values, weights, budget)
-    held = values >= dropped
-    return [values[held]], [] if weights is None else [weights[held]], dropped

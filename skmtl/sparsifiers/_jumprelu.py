@@ -23,7 +23,8 @@ import numpy as np
 from skmtl import _linalg
 from skmtl._constraints import AtLeast
 from skmtl._gradients import Rows, add_gradient
-from skmtl._select import entries_above, rows_of, weighted_floor
+from skmtl._linalg import CSR, Support
+from skmtl._select import entries_above, floor_over_blocks, rows_of, weighted_floor
 from skmtl._sklearn import Interval, StrOptions
 from skmtl.sparsifiers._base import Sparsifier, norm_for
 
@@ -55,6 +56,9 @@ class JumpReLU(Sparsifier):
     The threshold is trained as it is, not as its logarithm, under which Adam hardly moves it. The
     window is laid around the pre-activation, not the code, whose lower half would be lost.
 
+    With "target_l0" the thresholds are at the end multiplied by one number, so that ``l0`` latents
+    a training row fire on average: they may not have got there if the fit is short.
+
     References
     ----------
     Rajamanoharan et al., "Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU Sparse
@@ -77,7 +81,7 @@ class JumpReLU(Sparsifier):
         "steepness": [Interval(Real, 0, None, closed="neither")],
         "revival": [Interval(Real, 0, None, closed="left")],
     }
-    buffers = ("unit", "scale")
+    buffers = ("unit", "scale", "level")
     pseudo_gradients = ("threshold",)
     constraints = (AtLeast("threshold", 0.0),)
     #: What "auto" does for dead latents.
@@ -101,7 +105,8 @@ class JumpReLU(Sparsifier):
 
     def init(self, n_components, dtype, rng):
         one = np.ones(1, dtype)
-        return {"threshold": np.zeros(n_components, dtype), "unit": one, "scale": one.copy()}
+        buffers = {name: one.copy() for name in self.buffers}
+        return {"threshold": np.zeros(n_components, dtype), **buffers}
 
     def encoder_norm(self, n_components, n_features):
         return norm_for(self.l0, n_components, n_features)
@@ -120,10 +125,19 @@ class JumpReLU(Sparsifier):
     def forward(self, pre, params, step):
         threshold = _theta(params)
         if not step.train:
-            return entries_above(pre, threshold)
+            return entries_above(pre, params["level"][0] * threshold)
         code = entries_above(pre, threshold - self._width(params) / 2)  # the window's other half
         code.data[code.data <= threshold[code.indices]] = 0
         return code
+
+    def freeze(self, pre_blocks, weight, params):
+        """Set the level of the thresholds at which ``l0`` latents a row fire."""
+        if self.penalty != "target_l0":
+            return
+        least = 1e-6 * params["scale"][0]
+        ratios = (pre / np.maximum(_theta(params), least) for pre in pre_blocks)
+        level = floor_over_blocks(ratios, weight, min(self.l0, len(params["b_enc"])))
+        params["level"] = np.full(1, level, params["level"].dtype)
 
     def backward(self, fwd, adj, params, grads, step):
         pre, inside = self._window(fwd, params)
@@ -137,7 +151,7 @@ class JumpReLU(Sparsifier):
 
     def term(self, batch, fwd, adj, params, state, grads, step):
         total = float(step.weight.sum(dtype=np.float64))
-        if self.strength == 0 or total == 0:
+        if total == 0:
             return 0.0
         strength = self.strength * float(params["unit"][0])
         if self.penalty == "tanh":
@@ -180,9 +194,10 @@ class JumpReLU(Sparsifier):
         norm = np.linalg.norm(params["W_dec"][dead], axis=1) * self.revival
         below = _theta(params)[dead] - fwd.pre[:, dead]
         d_below = step.weight[:, None] * norm * (below > 0)
-        d_pre = np.zeros_like(fwd.pre)
-        d_pre[:, dead] = -d_below
-        adj.pre.append(d_pre)
+        n_rows, n_dead = below.shape
+        columns = np.tile(dead.astype(np.int32), n_rows)
+        support = Support(columns, np.arange(n_rows + 1) * n_dead, fwd.pre.shape[1])
+        adj.pre.append(CSR((-d_below).reshape(-1).astype(fwd.pre.dtype), support))
         d_theta = np.zeros_like(params["threshold"])
         d_theta[dead] = d_below.sum(axis=0)
         _add_theta_gradient(grads, params, d_theta)

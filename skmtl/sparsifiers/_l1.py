@@ -71,8 +71,8 @@ class L1(Sparsifier):
         code, weight = fwd.code, step.weight[:, None]
         size, slope = code, 1.0  # the power of the code, and its derivative
         alpha = self.alpha
-        if self.p_end is not None and step.progress < 1:
-            alpha, size, slope = self._annealed(code, weight, state, step.progress)
+        if self.p_end is not None and step.place is not None:
+            alpha, size, slope = self._annealed(code, weight, step)
         if not self.atom_norm:
             adj.code += alpha * weight * slope  # backward keeps it only where the code is active
             return alpha * float(np.sum(weight * size, dtype=np.float64))
@@ -84,19 +84,19 @@ class L1(Sparsifier):
         add_gradient(grads, "W_dec", (d_norm / safe)[:, None] * W_dec)
         return float(d_norm.astype(np.float64) @ norm)
 
-    def _annealed(self, code, weight, state, progress):
-        kept = state.setdefault("l1", {"p": 1.0, "alpha": self.alpha, "delta": 0.0})
-        p = float(1 - (1 - self.p_end) * np.floor(N_STEPS * progress) / N_STEPS)
-        if p != kept["p"]:
+    def _annealed(self, code, weight, step):
+        kept = step.place.memory.setdefault("l1", {"p": 1.0, "factor": 1.0, "delta": 0.0})
+        at = min(1.0, np.floor((N_STEPS + 1) * step.progress) / N_STEPS)
+        p = float(1 - (1 - self.p_end) * at)
+        active = code > 0
+        if p != kept["p"] and active.any():
             before = np.sum(weight * _power(code, kept["p"], kept["delta"]), dtype=np.float64)
-            active = code > 0
-            kept["delta"] = 0.01 * float(code[active].mean()) if active.any() else 0.0
-            kept["p"] = p
-            now = np.sum(weight * _power(code, p, kept["delta"]), dtype=np.float64)
-            kept["alpha"] *= float(before / now) if now > 0 else 1.0
+            delta = 0.01 * float(code[active].mean())
+            now = np.sum(weight * _power(code, p, delta), dtype=np.float64)
+            kept |= {"p": p, "delta": delta, "factor": kept["factor"] * float(before / now)}
         p, delta = kept["p"], kept["delta"]
-        slope = p * np.where(code > 0, code + delta, 1) ** (p - 1)  # backward needs the active ones
-        return kept["alpha"], _power(code, p, delta), slope
+        slope = p * np.where(active, code + delta, 1) ** (p - 1)  # backward needs the active ones
+        return self.alpha * kept["factor"], _power(code, p, delta), slope
 
 
 def _power(code, p, delta):

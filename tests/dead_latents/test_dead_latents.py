@@ -1,18 +1,20 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
-from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _linalg
+from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _linalg, _scratch
 from skmtl._gradients import dense_gradient
-from skmtl._objectives import Batch
+from skmtl._objectives import Additive, Batch, Objective, Step
 from skmtl._training import Data
-from skmtl.datasets import make_sparse_codes
 from skmtl.dead_latents import AuxK, Ignore, Resample
 from skmtl.losses import LogLoss, SquaredError
 from skmtl.metrics import dead_fraction
 from skmtl.optimizers import Adam
-from skmtl.sparsifiers import L1, JumpReLU, TopK
+from skmtl.sparsifiers import L1, BatchTopK, Gated, JumpReLU, TopK
 from tests import instances
 from tests.gradients import assert_gradient_matches
 from tests.problems import small_problem
@@ -104,7 +106,7 @@ def test_resampling_moves_the_dead_alone(direction, rng):
     for moments in state["optimizer"]["moments"].values():
         for moment in moments:
             moment[:] = 1
-    state["fired"] = np.ones(8)
+    state["fired"], state["idle"] = np.ones(8), np.full(8, 99)
     state["fired"][DEAD] = 0
     before = {name: value.copy() for name, value in params.items()}
     resample = Resample(times=2, direction=direction, scale=0.3)
@@ -130,45 +132,119 @@ def test_resampling_moves_the_dead_alone(direction, rng):
     assert_allclose((params["W_dec"][DEAD] @ directions.T).max(axis=1), 1)
 
 
-def test_badly_reconstructed_rows_are_drawn_by_their_squared_loss():
-    objective, params, state, batch, _ = small_problem(SquaredError(), TopK(k=2))
-    X = np.vstack([batch.X[:11], 100 * np.ones((1, 5))])  # its loss dwarfs all others
+def test_rows_are_drawn_by_their_squared_loss_and_weight():
+    """Losses 1, 3 and 2 with weights 1, 1 and 2: shares 1, 9 and 8 of 18."""
+    X = np.diag([1.0, 3.0, 2.0])
+    params = {
+        "W_dec": np.full((3000, 3), 0.5),
+        "W_enc": np.full((3000, 3), 0.5),
+        "b_enc": np.zeros(3000),
+        "b_dec": np.zeros(3),
+    }
+    objective = Objective(TopK(1), Additive(SquaredError()))
+    objective.row_losses = lambda params, X: X.sum(axis=1)
     optimizer = Adam()
-    state["optimizer"], state["fired"] = optimizer.init(params), np.ones(8)
-    state["fired"][DEAD] = 0
-    objective.row_losses = lambda params, X: ((X - params["b_dec"]) ** 2).sum(axis=1)
-    Resample().after_epoch(objective, params, state, Data(Batch(X), np.ones(12)), optimizer, 0, 0.5)
-    row = X[-1] - params["b_dec"]
-    assert_allclose(params["W_dec"][DEAD] @ row / np.linalg.norm(row), 1)
+    state = {"fired": np.zeros(3000), "idle": np.ones(3000), "rng": np.random.default_rng(0)}
+    state["optimizer"] = optimizer.init(params)
+    data = Data(Batch(X), np.array([1.0, 1.0, 2.0]))
+    Resample().after_epoch(objective, params, state, data, optimizer, 0, 0.5)
+    drawn = np.bincount(params["W_dec"].argmax(axis=1), minlength=3) / 3000
+    assert_allclose(drawn, np.array([1, 9, 8]) / 18, atol=0.03)
 
 
-def dead_after(X, n_components, dead_latents, schedule="constant"):
+@pytest.mark.parametrize("sparsifier", [TopK(4), BatchTopK(4)], ids=repr)
+def test_losses_are_those_of_the_code(sparsifier, digits, monkeypatch):
+    """Also where the rule of inference is only set at the end of a fit."""
+    X, _ = digits
+    seen = []
+    row_losses = Objective.row_losses
+
+    def spy(self, params, X, refined=False):
+        losses = row_losses(self, params, X, refined)
+        train = Step(np.full(len(X), 1 / len(X)))
+        code = _linalg.to_dense(self.forward(params, X, train).code)
+        recon = code @ params["W_dec"] + params["b_dec"]
+        seen.append(np.corrcoef(losses, ((X - recon) ** 2).sum(axis=1))[0, 1])
+        return losses
+
+    monkeypatch.setattr(Objective, "row_losses", spy)
+    SparseAutoencoderTransformer(
+        256, sparsifier=sparsifier, learning_rate=0.01, max_iter=4, tol=None, random_state=0
+    ).fit(X)
+    assert len(seen) > 2 and min(seen) > 0.95
+
+
+def test_resampling_with_log_loss(digits):
+    """The decoder's bias is a logit there, and no row."""
+    X, _ = digits
+    options = {"learning_rate": 0.01, "max_iter": 30, "tol": None, "random_state": 0}
+    dead, scores = {}, {}
+    for treatment in ("ignore", "resample"):
+        sae = SparseAutoencoderTransformer(
+            256, sparsifier=TopK(4), loss="log_loss", dead_latents=treatment, **options
+        ).fit(X)
+        dead[treatment], scores[treatment] = dead_fraction(sae.transform(X)), sae.score(X)
+    assert dead["ignore"] > 0.7 and dead["resample"] < 0.5 * dead["ignore"]
+    assert scores["resample"] > scores["ignore"] + 0.3
+
+
+def test_resampling_holds_few_rows_at_once(monkeypatch):
+    X = sp.random_array((6000, 400), density=0.02, rng=np.random.default_rng(0), format="csr")
+    largest = []
+    to_dense = _linalg.to_dense
+
+    def spy(code, out=None):
+        largest.append(code.shape[0])
+        return to_dense(code, out)
+
+    monkeypatch.setattr(_linalg, "to_dense", spy)
+    model = SparseAutoencoderTransformer(300, sparsifier=TopK(2), max_iter=3, tol=None)
+    model.set_params(random_state=0, learning_rate=0.05).fit(X)
+    assert (model.firing_rate_ == 0).any() and max(largest) <= 1024
+
+
+def test_terms_see_what_they_would_without_reused_memory():
+    """Gated judges another code by the same decoder; the residual must still be the code's."""
+    values = []
+    for within in (nullcontext, _scratch.region):
+        objective, params, state, batch, step = with_dead(
+            SquaredError(), Gated(0.2), AuxK(weight=0.3, k=2).term
+        )
+        with within():
+            value, grads = objective(params, state, batch, step)
+            values.append((value, {n: dense_gradient(g).copy() for n, g in grads.items()}))
+    assert values[0][0] == values[1][0]
+    for name, gradient in values[0][1].items():
+        assert np.array_equal(gradient, values[1][1][name]), name
+
+
+def dead_after(X, n_components, dead_latents, max_iter):
     sae = SparseAutoencoderTransformer(
         n_components,
         sparsifier=TopK(4),
         dead_latents=dead_latents,
         learning_rate=0.01,
-        schedule=schedule,
         batch_size=128,
-        max_iter=20,
+        max_iter=max_iter,
         tol=None,
         random_state=0,
     ).fit(X)
     return dead_fraction(sae.transform(X)), sae.score(X)
 
 
-def test_resampling_lowers_the_dead_fraction():
-    X, _, _ = make_sparse_codes(3000, 32, 64, 4, random_state=0, dtype=np.float32)
-    before, score = dead_after(X, 256, "ignore", "warmup_cosine")
-    after, revived = dead_after(X, 256, "resample", "warmup_cosine")
-    assert before > 0.5 and after < 0.6 * before
-    assert revived > score
+def test_resampling_lowers_the_dead_fraction(digits):
+    X, _ = digits
+    before, score = dead_after(X, 256, "ignore", 30)
+    after, revived = dead_after(X, 256, "resample", 30)
+    assert before > 0.3 and after < 0.4 * before
+    assert revived > score + 0.01
 
 
 def test_aux_k_lowers_the_dead_fraction():
     """Where much is left over for the dead to learn."""
     X = np.random.default_rng(0).standard_normal((3000, 32)).astype(np.float32)
-    (before, score), (after, revived) = (dead_after(X, 512, d) for d in ("ignore", "aux_k"))
+    before, score = dead_after(X, 512, "ignore", 20)
+    after, revived = dead_after(X, 512, "aux_k", 20)
     assert before > 0.1 and after < 0.25 * before
     assert revived > score
 

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from skmtl import SparseAutoencoderTransformer, _linalg
+from skmtl._objectives import Step
 from skmtl.sparsifiers import TopK
 from tests import naive
 
@@ -88,3 +90,14 @@ def test_a_stream_searches_every_time():
             model.partial_fit(np.random.default_rng(0).standard_normal((300, 20)))
         models.append(model)
     assert np.array_equal(models[0].components_, models[1].components_)
+
+
+@pytest.mark.parametrize("progress, k", [(0.0, 12), (0.25, 8), (0.5, 4), (0.9, 4)])
+def test_k_falls_over_the_first_half_of_the_fit(progress, k, rng):
+    pre = rng.random((9, 20))
+    step = Step(np.full(9, 1 / 9), progress=progress)
+    code = _linalg.to_dense(TopK(4, anneal_from=12).forward(pre, {}, step))
+    assert_array_equal(code, naive.topk(pre, k))
+    step.train = False
+    code = _linalg.to_dense(TopK(4, anneal_from=12).forward(pre, {}, step))
+    assert_array_equal(code, naive.topk(pre, 4))
