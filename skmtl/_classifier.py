@@ -118,7 +118,7 @@ class MultiTaskSAEClassifier(
         ones.
     dead_latents : {"auto", "aux_k", "resample", "ignore"} or instance, default="auto"
         What is done for latents that stopped firing, see `skmtl.dead_latents`. "auto" is
-        "resample" for "topk", "batch_topk" and "jumprelu", else "ignore".
+        "ignore" for "winner_take_all", "kl", "softmax" and None, else "resample".
     tied : bool, default=False
         Encode with the decoder's own weights; ``encoder_components_`` is then ``components_``.
     transform_algorithm : {"encoder", "refine"}, default="encoder"

@@ -88,3 +88,8 @@ def norm_for(k, n_components, n_features):
     k = min(max(1, k), n_components)
     q = min(1.0, 2 * np.log(n_components / k) / n_features)
     return 0.7 / (1 + (k - 1) * q)
+
+
+def risen(warmup, step):
+    """Factor of a penalty that rises from 0 to 1 over the first ``warmup`` share of a fit."""
+    return 1.0 if warmup == 0 else min(1.0, step.progress / warmup)

@@ -16,7 +16,7 @@ import numpy as np
 
 from skmtl._gradients import add_gradient
 from skmtl._sklearn import Interval
-from skmtl.sparsifiers._base import Sparsifier
+from skmtl.sparsifiers._base import Sparsifier, risen
 
 
 class Gated(Sparsifier):
@@ -27,6 +27,10 @@ class Gated(Sparsifier):
     alpha : float, default=0.1
         Weight of the L1 penalty on the gates beside the reconstruction error, as in `L1`. At
         least 0.
+    warmup : float, default=0.25
+        Share of the fit over which ``alpha`` rises from 0, in [0, 1]: a penalty that is there
+        before the atoms are silences latents that would have been useful. Of no effect on
+        ``partial_fit``.
 
     Notes
     -----
@@ -46,12 +50,18 @@ class Gated(Sparsifier):
     Gated(alpha=0.5)
     """
 
-    _parameter_constraints = {"alpha": [Interval(Real, 0, None, closed="left")]}
+    _parameter_constraints = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "warmup": [Interval(Real, 0, 1, closed="both")],
+    }
+    #: What "auto" does for dead latents.
+    dead_latents = "resample"
 
     pseudo_gradients = ("W_dec", "b_dec")  # which the second reconstruction holds fixed
 
-    def __init__(self, alpha=0.1):
+    def __init__(self, alpha=0.1, warmup=0.25):
         self.alpha = alpha
+        self.warmup = warmup
 
     def init(self, n_components, dtype, rng):
         return {"r_mag": np.zeros(n_components, dtype), "b_mag": np.zeros(n_components, dtype)}
@@ -73,9 +83,10 @@ class Gated(Sparsifier):
         gate = np.maximum(fwd.pre, 0)
         weight = step.weight[:, None]
         value, d_gate = fwd.judge(gate)
-        d_gate += self.alpha * weight
+        alpha = self.alpha * risen(self.warmup, step)
+        d_gate += alpha * weight
         adj.pre.append(d_gate * (gate > 0))
-        return value + self.alpha * float(np.sum(weight * gate, dtype=np.float64))
+        return value + alpha * float(np.sum(weight * gate, dtype=np.float64))
 
 
 def _magnitude(pre, params):

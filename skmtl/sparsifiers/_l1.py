@@ -15,7 +15,7 @@ import numpy as np
 
 from skmtl._gradients import add_gradient
 from skmtl._sklearn import Interval
-from skmtl.sparsifiers._base import Sparsifier
+from skmtl.sparsifiers._base import Sparsifier, risen
 
 # How often p changes in a fit.
 N_STEPS = 10
@@ -29,6 +29,10 @@ class L1(Sparsifier):
     alpha : float, default=0.1
         Weight of the penalty beside the reconstruction error, which is summed over features and
         averaged over rows. At least 0.
+    warmup : float, default=0.25
+        Share of the fit over which ``alpha`` rises from 0, in [0, 1]: a penalty that is there
+        before the atoms are silences latents that would have been useful. Of no effect on
+        ``partial_fit``.
     atom_norm : bool, default=False
         Weight each latent by the norm of its atom. Meant for ``decoder_norm=None``.
     p_end : float or None, default=None
@@ -58,21 +62,27 @@ class L1(Sparsifier):
 
     _parameter_constraints = {
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "warmup": [Interval(Real, 0, 1, closed="both")],
         "atom_norm": ["boolean"],
         "p_end": [Interval(Real, 0, 1, closed="right"), None],
     }
 
-    def __init__(self, alpha=0.1, atom_norm=False, p_end=None):
+    #: What "auto" does for dead latents.
+    dead_latents = "resample"
+
+    def __init__(self, alpha=0.1, warmup=0.25, atom_norm=False, p_end=None):
         self.alpha = alpha
+        self.warmup = warmup
         self.atom_norm = atom_norm
         self.p_end = p_end
 
     def term(self, batch, fwd, adj, params, state, grads, step):
         code, weight = fwd.code, step.weight[:, None]
+        alpha = self.alpha * risen(self.warmup, step)
         size, slope = code, 1.0  # the power of the code, and its derivative
-        alpha = self.alpha
         if self.p_end is not None and step.place is not None:
-            alpha, size, slope = self._annealed(code, weight, step)
+            factor, size, slope = self._annealed(code, weight, step)
+            alpha *= factor
         if not self.atom_norm:
             adj.code += alpha * weight * slope  # backward keeps it only where the code is active
             return alpha * float(np.sum(weight * size, dtype=np.float64))
@@ -96,7 +106,7 @@ class L1(Sparsifier):
             kept |= {"p": p, "delta": delta, "factor": kept["factor"] * float(before / now)}
         p, delta = kept["p"], kept["delta"]
         slope = p * np.where(active, code + delta, 1) ** (p - 1)  # backward needs the active ones
-        return self.alpha * kept["factor"], _power(code, p, delta), slope
+        return kept["factor"], _power(code, p, delta), slope
 
 
 def _power(code, p, delta):

@@ -261,7 +261,12 @@ def test_weights_are_repetition_in_resampling(rng):
 
 def test_auto_resamples_where_latents_compete():
     X = np.random.default_rng(0).random((50, 4))
-    for sparsifier, expected in [(TopK(1), Resample), (JumpReLU(), Resample), (L1(), Ignore)]:
+    for sparsifier, expected in [
+        (TopK(1), Resample),
+        (JumpReLU(), Resample),
+        (L1(), Resample),
+        (None, Ignore),
+    ]:
         sae = SparseAutoencoderTransformer(8, sparsifier=sparsifier, max_iter=1, tol=None).fit(X)
         assert type(sae._objective.terms[-1].__self__) is expected
 

@@ -1,11 +1,12 @@
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 
 from skmtl import SparseAutoencoderTransformer
 from skmtl._autoencoder import Adjoints, Signals
 from skmtl._objectives import Place, Step
 from skmtl.metrics import firing_rate, l0, shrinkage
-from skmtl.sparsifiers import KL, L1
+from skmtl.sparsifiers import KL, L1, Gated
 from tests import naive
 
 
@@ -63,7 +64,7 @@ def test_more_l1_fewer_active(digits):
 def test_annealed_l1_is_continuous_and_ends_at_p_end(rng):
     """In steps from 1 to ``p_end``; at each step the penalty of the batch stays as it is."""
     code, weight = rng.random((7, 4)) * (rng.random((7, 4)) < 0.6), rng.random(7)
-    sparsifier, place = L1(alpha=0.3, p_end=0.4), Place(0, np.arange(7), 7, {})
+    sparsifier, place = L1(alpha=0.3, warmup=0, p_end=0.4), Place(0, np.arange(7), 7, {})
     plain = penalty(L1(alpha=0.3), code, weight)
     for progress in (0.05, 0.2, 0.55, 0.98):
         fwd, adj = Signals(pre=code, code=code), Adjoints(np.zeros_like(code))
@@ -121,3 +122,14 @@ def test_weight_of_the_atoms_norm_in_l1(rng):
     fwd, adj = Signals(pre=code, code=code), Adjoints(np.zeros_like(code))
     value = L1(0.3, atom_norm=True).term(None, fwd, adj, {"W_dec": W_dec}, {}, {}, Step(weight))
     assert_allclose(value, 0.3 * (weight @ code) @ np.linalg.norm(W_dec, axis=1))
+
+
+@pytest.mark.parametrize("progress, share", [(0.0, 0), (0.1, 0.25), (0.4, 1), (0.9, 1)])
+def test_penalties_rise_with_the_fit(progress, share, rng):
+    code, weight = rng.random((7, 4)), rng.random(7)
+    step = Step(weight, progress=progress)
+    fwd, adj = Signals(pre=code, code=code), Adjoints(np.zeros_like(code))
+    value = L1(0.3, warmup=0.4).term(None, fwd, adj, {}, {}, {}, step)
+    assert_allclose(value, share * 0.3 * (weight @ code).sum())
+    fwd.judge = lambda gate: (0.0, np.zeros_like(gate))
+    assert_allclose(Gated(0.3, warmup=0.4).term(None, fwd, adj, {}, {}, {}, step), value)
