@@ -16,7 +16,7 @@ test: $(VENV)/.test
 # The same once more as plain Python, which coverage tools can see: all but scikit-learn's checks,
 # the tests of compiling itself, and those that take minutes without a compiler.
 test-nojit: $(VENV)/.test
-	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PY) -m pytest -n auto tests \
+	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PY) -m pytest -n auto tests -m "not compiled" \
 		--ignore tests/test_sklearn.py --ignore tests/test_numba.py \
 		--deselect tests/test_architecture.py::test_another_fit_compiles_nothing \
 		--deselect tests/test_architecture.py::test_warmup_compiles_all \

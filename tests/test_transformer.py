@@ -324,6 +324,7 @@ def test_tied_weights(digits):
     assert "W_enc" not in model._params
 
 
+@pytest.mark.compiled
 def test_nested_prefixes_reconstruct_alone(digits):
     X, _ = digits
     alone = {}
@@ -344,6 +345,7 @@ def test_nested_sizes_must_ascend(sizes, digits):
         sae(nested_sizes=sizes).fit(digits[0])
 
 
+@pytest.mark.compiled
 def test_denoising_sees_less_and_gives_back_all(digits):
     X, _ = digits
     rng = np.random.default_rng(0)
@@ -357,6 +359,7 @@ def test_denoising_sees_less_and_gives_back_all(digits):
     assert errors[1] < 0.8 * errors[0]
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("layout", [np.asarray, sp.csr_array])
 @pytest.mark.parametrize("sparse_output", [False, True])
 def test_refined_amplitudes(layout, sparse_output, digits):

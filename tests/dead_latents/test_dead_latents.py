@@ -152,6 +152,7 @@ def test_rows_are_drawn_by_their_squared_loss_and_weight():
     assert_allclose(drawn, np.array([1, 9, 8]) / 18, atol=0.03)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("sparsifier", [TopK(4), BatchTopK(4)], ids=repr)
 def test_losses_are_those_of_the_code(sparsifier, digits, monkeypatch):
     """Also where the rule of inference is only set at the end of a fit."""
@@ -174,6 +175,7 @@ def test_losses_are_those_of_the_code(sparsifier, digits, monkeypatch):
     assert len(seen) > 2 and min(seen) > 0.95
 
 
+@pytest.mark.compiled
 def test_resampling_with_log_loss(digits):
     """The decoder's bias is a logit there, and no row."""
     X, _ = digits
@@ -188,6 +190,7 @@ def test_resampling_with_log_loss(digits):
     assert scores["resample"] > scores["ignore"] + 0.3
 
 
+@pytest.mark.compiled
 def test_resampling_holds_few_rows_at_once(monkeypatch):
     X = sp.random_array((6000, 400), density=0.02, rng=np.random.default_rng(0), format="csr")
     largest = []
@@ -232,6 +235,7 @@ def dead_after(X, n_components, dead_latents, max_iter):
     return dead_fraction(sae.transform(X)), sae.score(X)
 
 
+@pytest.mark.compiled
 def test_resampling_lowers_the_dead_fraction(digits):
     X, _ = digits
     before, score = dead_after(X, 256, "ignore", 30)
@@ -240,6 +244,7 @@ def test_resampling_lowers_the_dead_fraction(digits):
     assert revived > score + 0.01
 
 
+@pytest.mark.compiled
 def test_aux_k_lowers_the_dead_fraction():
     """Where much is left over for the dead to learn."""
     X = np.random.default_rng(0).standard_normal((3000, 32)).astype(np.float32)
@@ -249,6 +254,7 @@ def test_aux_k_lowers_the_dead_fraction():
     assert revived > score
 
 
+@pytest.mark.compiled
 def test_weights_are_repetition_in_resampling(rng):
     X, weight = rng.standard_normal((40, 6)), rng.integers(1, 4, 40)
     options = {"max_iter": 30, "tol": None, "random_state": 0, "learning_rate": 0.05}

@@ -70,6 +70,7 @@ def test_fewer_positive_entries_than_k_keep_them_all(rng):
     assert params["threshold"] == 0
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("max_iter", [1, 100])
 def test_batch_topk_holds_k_after_one_epoch_as_after_a_hundred(max_iter):
     """No running average that starts somewhere: peers have 22 latents for k = 4 at first."""
@@ -105,6 +106,7 @@ def test_winner_take_all_is_a_relu_afterwards(digits):
     assert_allclose(sae.transform(X), np.maximum(pre, 0), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.compiled
 def test_winner_take_all_keeps_latents_alive():
     """Every latent learns from every batch; under TopK without help many stop."""
     X, _, _ = make_sparse_codes(3000, 32, 24, 3, random_state=0)

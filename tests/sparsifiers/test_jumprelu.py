@@ -95,6 +95,7 @@ def _parts(sparsifier):
     return SquaredError(), sparsifier
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("n_rows, max_iter", [(300, 30), (3000, 1), (3000, 20)])
 def test_target_l0_is_met_on_the_training_rows(n_rows, max_iter):
     X, _, _ = make_sparse_codes(n_rows, 32, 48, 4, random_state=0, dtype=np.float32)
@@ -104,6 +105,7 @@ def test_target_l0_is_met_on_the_training_rows(n_rows, max_iter):
     assert_allclose(l0(sae.transform(X)), 8, rtol=0.02)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("factor", [0.3, 1.0, 100.0])
 def test_target_l0_is_reached_whatever_the_scale(factor):
     X, _, _ = make_sparse_codes(3000, 32, 48, 4, random_state=0, dtype=np.float32)
@@ -119,6 +121,7 @@ def test_target_l0_is_reached_whatever_the_scale(factor):
     assert_allclose(sae.firing_rate_.sum(), 6, rtol=0.25)  # in training; afterwards exactly
 
 
+@pytest.mark.compiled
 def test_more_strength_fewer_active():
     X, _, _ = make_sparse_codes(3000, 32, 48, 4, random_state=0, dtype=np.float32)
     for penalty in ("l0", "tanh"):

@@ -26,6 +26,7 @@ def test_kl_at_the_ends_stays_finite():
         assert np.isfinite(penalty(KL(), code, np.full(3, 1 / 3, np.float32)))
 
 
+@pytest.mark.compiled
 def test_kl_holds_the_rate(digits):
     X, _ = digits
     off = {}
@@ -48,6 +49,7 @@ def test_l1_equals_its_formula(rng):
     assert_allclose(penalty(L1(alpha=0.3), code, weight), 0.3 * (weight @ code).sum())
 
 
+@pytest.mark.compiled
 def test_more_l1_fewer_active(digits):
     X, _ = digits
     active = [
@@ -91,6 +93,7 @@ def test_annealed_l1_survives_a_silent_batch():
     assert abs(adj.code).max() < 100
 
 
+@pytest.mark.compiled
 def test_annealed_l1_penalises_large_entries_less(digits):
     X, _ = digits
     shrinks = []
