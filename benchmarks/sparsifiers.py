@@ -384,7 +384,7 @@ def one_run(name, contestant, folder, tiny, first, seed, rate, value):
         start = time.perf_counter()
         model = fit()
         seconds = time.perf_counter() - start
-    except Exception as error:  # such as a loss that became infinite
+    except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:  # it diverged
         return {"failed": f"{type(error).__name__}: {error}"}
     measure = classification if "classifier" in settings else reconstruction
     result = {k: float(v) for k, v in measure(model, data, settings).items()}

@@ -96,18 +96,25 @@ def pays_sparse(n_active, n_columns):
     return n_active <= SPARSE_BELOW * n_columns
 
 
-def from_row_lists(indices, values, counts, n_columns):
-    """A code from the first ``counts[i]`` entries of row i of ``indices`` and ``values``."""
+def csr_from_row_lists(indices, values, counts, n_columns):
+    """A `CSR` of the first ``counts[i]`` entries of row i of ``indices`` and ``values``."""
     n_rows, k = indices.shape
     indptr = np.concatenate([[0], np.cumsum(counts)])
     full = indptr[-1] == n_rows * k
     held = slice(None) if full else np.arange(k) < counts[:, None]
-    data, columns = values[held].reshape(-1), indices[held].reshape(-1)
-    if pays_sparse(k, n_columns):
-        return CSR(data, Support(columns, indptr, n_columns))
-    code = np.zeros((n_rows, n_columns), dtype=values.dtype)
-    code[np.repeat(np.arange(n_rows), counts), columns] = data
-    return code
+    support = Support(indices[held].reshape(-1), indptr, n_columns)
+    return CSR(values[held].reshape(-1), support)
+
+
+def from_row_lists(indices, values, counts, n_columns):
+    """The same as a code: in the layout that pays."""
+    code = csr_from_row_lists(indices, values, counts, n_columns)
+    return laid_out(code, indices.shape[1])
+
+
+def laid_out(code, k):
+    """The CSR itself, or dense where ``k`` entries a row are too many for it to pay."""
+    return code if pays_sparse(k, code.shape[1]) else to_dense(code)
 
 
 def to_dense(code, out=None):

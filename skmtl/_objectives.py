@@ -282,7 +282,6 @@ class Objective:
 
     def freeze(self, params, blocks, weight):
         """Let the sparsifier set what inference needs from the training rows."""
-
         self.sparsifier.freeze((self.pre(params, X) for X in blocks), weight, params)
 
     def pre(self, params, X):

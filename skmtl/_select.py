@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skmtl import _linalg
 from skmtl._linalg import CSR, Support
 from skmtl._numba import kernel
 from skmtl._threads import for_each_part
@@ -205,11 +204,6 @@ def only(code, held):
 def rows_of(code):
     """The row of each entry of a CSR."""
     return np.repeat(np.arange(code.shape[0]), np.diff(code.indptr))
-
-
-def laid_out(code, k):
-    """The CSR itself, or dense where ``k`` entries a row are too many for it to pay."""
-    return code if _linalg.pays_sparse(k, code.shape[1]) else _linalg.to_dense(code)
 
 
 def weighted_edge(values, weight, budget):

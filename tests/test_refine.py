@@ -1,6 +1,5 @@
 """Amplitudes on a given support: equal to a library's, never worse than those given."""
 
-import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -246,7 +245,7 @@ def test_nothing_to_do(make):
         assert refined.shape == shape and not _linalg.to_dense(refined).any()
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="takes minutes without a compiler")
+@pytest.mark.compiled
 @BOTH
 @pytest.mark.parametrize("n_features", [100, 300, 500])
 def test_several_hundred(n_features, positive):

@@ -61,8 +61,9 @@ class AuxK(Ignore):
             return 0.0
         k = self.k or max(1, batch.X.shape[1] // 2)
         weight = self.weight * min(1.0, len(dead) / k)
-        pre = fwd.pre_of(dead)
-        aux = aux_code(pre, min(k, len(dead)))
+        pre, most = fwd.pre_of(dead), min(k, len(dead))
+        columns, values, counts = row_lists(pre, np.zeros(len(dead), pre.dtype), most)
+        aux = _linalg.csr_from_row_lists(columns, values, counts, len(dead))
         W_dec = np.ascontiguousarray(params["W_dec"][dead])
         error = _linalg.matmul(aux, W_dec) - fwd.residual()
         d_recon = error * (2 * weight * step.weight[:, None])
@@ -74,11 +75,3 @@ class AuxK(Ignore):
         adj.pre.append(CSR(d_aux.data, among_all))
         squares = np.einsum("ij,ij->i", error, error)
         return weight * float(step.weight.astype(np.float64) @ squares)
-
-
-def aux_code(pre, k):
-    """The k largest positive entries of each row, as a `CSR`."""
-    columns, values, counts = row_lists(pre, np.zeros(pre.shape[1], pre.dtype), k)
-    held = np.arange(k) < counts[:, None]
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    return CSR(values[held], Support(columns[held], indptr, pre.shape[1]))

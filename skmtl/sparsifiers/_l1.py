@@ -89,7 +89,7 @@ class L1(Sparsifier):
         W_dec = params["W_dec"]
         norm = np.linalg.norm(W_dec, axis=1)
         adj.code += alpha * weight * slope * norm
-        d_norm = alpha * (weight * size).sum(axis=0)
+        d_norm = (alpha * (weight * size).sum(axis=0)).astype(W_dec.dtype)
         safe = np.where(norm > 0, norm, 1)
         add_gradient(grads, "W_dec", (d_norm / safe)[:, None] * W_dec)
         return float(d_norm.astype(np.float64) @ norm)

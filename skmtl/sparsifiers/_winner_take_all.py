@@ -11,7 +11,7 @@ from numbers import Real
 import numpy as np
 
 from skmtl import _linalg
-from skmtl._select import column_floors, entries_above, laid_out
+from skmtl._select import column_floors, entries_above
 from skmtl._sklearn import Interval
 from skmtl.sparsifiers._base import Sparsifier
 
@@ -29,6 +29,7 @@ class WinnerTakeAll(Sparsifier):
     -----
     After training the code is a plain relu, as in the paper: ``transform`` looks at one row at a
     time, and more latents fire than in training.
+
     References
     ----------
     Makhzani and Frey, "Winner-Take-All Autoencoders", arXiv:1409.2752.
@@ -49,7 +50,7 @@ class WinnerTakeAll(Sparsifier):
         if not step.train:
             return _linalg.relu(pre)
         code = entries_above(pre, column_floors(pre, step.weight, self.rate))
-        return laid_out(code, self.rate * pre.shape[1])
+        return _linalg.laid_out(code, self.rate * pre.shape[1])
 
     def read(self, fwd):
         """Heads read in training what they will read afterwards."""
