@@ -219,6 +219,8 @@ def data_of(name, folder, seed, tiny):
 
 # --- skmtl, by its public face -------------------------------------------------------------------
 
+# Of the rate over the fit, by the kind of data.
+SCHEDULES = {"toy": "warmup_cosine", "text": "linear_decay", "mnist": "linear_decay"}
 VARIANTS = {
     "ignore": {"dead_latents": "ignore"},
     "refine": {"transform_algorithm": "refine"},
@@ -239,7 +241,7 @@ def skmtl(X, task):
         },
         "jumprelu": lambda: {"sparsifier": mechanisms.JumpReLU(penalty="target_l0", l0=value)},
         "gated": lambda: {"sparsifier": mechanisms.Gated(value)},
-        "l1": lambda: {"sparsifier": mechanisms.L1(value)},
+        "l1": lambda: {"sparsifier": mechanisms.L1(value, p_end=0.5)},
         "winner_take_all": lambda: {"sparsifier": mechanisms.WinnerTakeAll(value)},
     }[task.mechanism]()
     for variant in task.variants:
@@ -250,7 +252,7 @@ def skmtl(X, task):
         max_iter=task.steps // (len(X) // task.batch),
         tol=None,
         learning_rate=task.rate,
-        schedule="warmup_cosine",
+        schedule=SCHEDULES[task.data],
         random_state=task.seed,
         **parameters,
     )

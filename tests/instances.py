@@ -28,6 +28,7 @@ SPARSIFIERS = [
     TopK(k=8),  # more than are positive
     TopK(k=1, search_every=3),
     TopK(k=2, anneal_from=6),
+    TopK(k=1, k_transform=3),
     BatchTopK(k=1),
     BatchTopK(k=3),
     JumpReLU(l0=2, bandwidth=1e-6),  # too narrow to hold a row: what is left is a true gradient

@@ -34,7 +34,7 @@ class Resample(Ignore):
         How often, at evenly spaced epochs; after each of them if there are fewer.
     direction : {"row", "residual"}, default="row"
         What a dead latent is pointed at: the row, or what its reconstruction leaves over.
-    scale : float, default=0.5
+    scale : float, default=0.7
         Norm of its encoder row, as a share of the mean norm of the living, at the start of the fit;
         it falls to 0 towards the end. Above 0. The larger, the more surely it fires, and the more
         it disturbs what there is less and less time to settle.
@@ -61,7 +61,7 @@ class Resample(Ignore):
         "scale": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, times=20, direction="row", scale=0.5):
+    def __init__(self, times=20, direction="row", scale=0.7):
         self.times = times
         self.direction = direction
         self.scale = scale

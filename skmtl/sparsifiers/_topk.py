@@ -29,6 +29,9 @@ class TopK(Sparsifier):
     anneal_from : int or None, default=None
         The k of the first step, from which it falls linearly to ``k`` over the first half of the
         fit. Latents that many rows try early die less. Of no effect on ``partial_fit``.
+    k_transform : int or None, default=None
+        The k after the fit, for ``transform``, heads and validation alike; None is ``k``. Where
+        the code is read by a classifier, two or three times ``k`` can serve it better.
 
     Notes
     -----
@@ -56,6 +59,7 @@ class TopK(Sparsifier):
         "k": [Interval(Integral, 1, None, closed="left")],
         "search_every": [Interval(Integral, 1, None, closed="left")],
         "anneal_from": [Interval(Integral, 1, None, closed="left"), None],
+        "k_transform": [Interval(Integral, 1, None, closed="left"), None],
     }
     #: Latents remembered at a search, as a multiple of k.
     remembered = 6
@@ -63,10 +67,11 @@ class TopK(Sparsifier):
     #: What "auto" does for dead latents.
     dead_latents = "resample"
 
-    def __init__(self, k=16, search_every=1, anneal_from=None):
+    def __init__(self, k=16, search_every=1, anneal_from=None, k_transform=None):
         self.k = k
         self.search_every = search_every
         self.anneal_from = anneal_from
+        self.k_transform = k_transform
 
     def encoder_norm(self, n_components, n_features):
         return norm_for(self.k, n_components, n_features)
@@ -87,8 +92,10 @@ class TopK(Sparsifier):
         return self.choose(values, found, n_components, step)
 
     def _k(self, n_components, step):
-        k = self.k
-        if self.anneal_from is not None and step is not None and step.train:
+        k, train = self.k, step is not None and step.train
+        if self.k_transform is not None and not train:
+            k = self.k_transform
+        if self.anneal_from is not None and train:
             k = round(k + (self.anneal_from - k) * max(0.0, 1 - 2 * step.progress))
         return min(k, n_components)
 

@@ -101,3 +101,14 @@ def test_k_falls_over_the_first_half_of_the_fit(progress, k, rng):
     step.train = False
     code = _linalg.to_dense(TopK(4, anneal_from=12).forward(pre, {}, step))
     assert_array_equal(code, naive.topk(pre, 4))
+
+
+def test_k_after_the_fit(rng):
+    pre, sparsifier = rng.random((9, 20)), TopK(4, k_transform=7)
+    step = Step(np.full(9, 1 / 9))
+    assert_array_equal(_linalg.to_dense(sparsifier.forward(pre, {}, step)), naive.topk(pre, 4))
+    step.train = False
+    assert_array_equal(_linalg.to_dense(sparsifier.forward(pre, {}, step)), naive.topk(pre, 7))
+    model = SparseAutoencoderTransformer(32, sparsifier=sparsifier, max_iter=1, tol=None)
+    X = rng.standard_normal((50, 20))
+    assert (model.fit_transform(X) > 0).sum(axis=1).max() == 7
