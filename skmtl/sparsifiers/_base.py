@@ -90,6 +90,12 @@ def norm_for(k, n_components, n_features):
     return 0.7 / (1 + (k - 1) * q)
 
 
+# Where a penalty decides what fires, latents that start weak grow towards what is left over. With
+# 1024 of them on text embeddings 0.03 and 0.1 left a tenth less unexplained than 1 at the same L0,
+# and fewer latents dead; on digits all three ended alike.
+WEAK_START = 0.03
+
+
 def risen(warmup, step):
     """Factor of a penalty that rises from 0 to 1 over the first ``warmup`` share of a fit."""
     return 1.0 if warmup == 0 else min(1.0, step.progress / warmup)

@@ -16,7 +16,7 @@ import numpy as np
 
 from skmtl._gradients import add_gradient
 from skmtl._sklearn import Interval
-from skmtl.sparsifiers._base import Sparsifier, risen
+from skmtl.sparsifiers._base import WEAK_START, Sparsifier, risen
 
 
 class Gated(Sparsifier):
@@ -65,6 +65,9 @@ class Gated(Sparsifier):
 
     def init(self, n_components, dtype, rng):
         return {"r_mag": np.zeros(n_components, dtype), "b_mag": np.zeros(n_components, dtype)}
+
+    def encoder_norm(self, n_components, n_features):
+        return WEAK_START
 
     def forward(self, pre, params, step):
         _, mag = _magnitude(pre, params)

@@ -15,7 +15,7 @@ import numpy as np
 
 from skmtl._gradients import add_gradient
 from skmtl._sklearn import Interval
-from skmtl.sparsifiers._base import Sparsifier, risen
+from skmtl.sparsifiers._base import WEAK_START, Sparsifier, risen
 
 # How often p changes in a fit.
 N_STEPS = 10
@@ -75,6 +75,9 @@ class L1(Sparsifier):
         self.warmup = warmup
         self.atom_norm = atom_norm
         self.p_end = p_end
+
+    def encoder_norm(self, n_components, n_features):
+        return WEAK_START
 
     def term(self, batch, fwd, adj, params, state, grads, step):
         code, weight = fwd.code, step.weight[:, None]
