@@ -1,57 +1,31 @@
 """MultiTaskSAEClassifier: X -> one label per task, through one shared sparse code."""
 
 import warnings
-from functools import partial
 from itertools import pairwise
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    MultiOutputMixin,
-    TransformerMixin,
-)
+from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length
 
-from skmtl import _data, _fitting, _linalg, _validation
+from skmtl import _validation
 from skmtl._class_weight import class_weights
-from skmtl._components import resolve
-from skmtl._heads import init_heads, softmax_by_task
-from skmtl._objectives import Tasks
-from skmtl._sklearn import (
-    CallbackSupportMixin,
-    HasMethods,
-    Interval,
-    StrOptions,
-    fit_context,
-    with_callbacks,
-)
+from skmtl._heads import softmax_by_task
+from skmtl._multitask import MatrixLike, MultiTaskSAE
+from skmtl._sklearn import StrOptions, fit_context, with_callbacks
 from skmtl._targets import TaskLabels
-from skmtl._threads import map_row_blocks
-from skmtl.balancers import BALANCERS
 
-MatrixLike = Any  # array-like, SciPy sparse, pandas or polars
 Labels = Any
 
 
 def _one_d(estimator):
-    return not hasattr(estimator, "_labels") or estimator._labels.one_d
+    return not hasattr(estimator, "_targets") or estimator._targets.one_d
 
 
-class MultiTaskSAEClassifier(
-    CallbackSupportMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    MultiOutputMixin,
-    ClassifierMixin,
-    BaseEstimator,
-):
+class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
     """One sparse code shared by several classification tasks, and a softmax head for each.
 
     First the code learns to reconstruct all rows, those without any label too
@@ -211,16 +185,10 @@ class MultiTaskSAEClassifier(
     """
 
     _parameter_constraints = {
-        **_fitting.COMMON_CONSTRAINTS,
-        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
-        "pretrain_iter": [Interval(Integral, 0, None, closed="left")],
-        "balancer": [StrOptions(set(BALANCERS)), HasMethods(["init", "balance"])],
+        **MultiTaskSAE._parameter_constraints,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
         "missing_label": "no_validation",
     }
-
-    loss_curve_: list[float]
-    validation_loss_curve_: list[float]
 
     def __init__(
         self,
@@ -256,34 +224,36 @@ class MultiTaskSAEClassifier(
         class_weight: dict | str | list | None = None,
         missing_label: Any = None,
     ) -> None:
-        self.n_components = n_components
-        self.sparsifier = sparsifier
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-        self.n_jobs = n_jobs
-        self.decoder_norm = decoder_norm
-        self.bias_init = bias_init
-        self.weight_decay = weight_decay
-        self.input_dropout = input_dropout
-        self.nested_sizes = nested_sizes
-        self.dead_latents = dead_latents
-        self.tied = tied
-        self.transform_algorithm = transform_algorithm
-        self.sparse_output = sparse_output
-        self.reconstruction_weight = reconstruction_weight
-        self.pretrain_iter = pretrain_iter
-        self.balancer = balancer
+        super().__init__(
+            n_components,
+            sparsifier=sparsifier,
+            loss=loss,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+            n_jobs=n_jobs,
+            decoder_norm=decoder_norm,
+            bias_init=bias_init,
+            weight_decay=weight_decay,
+            input_dropout=input_dropout,
+            nested_sizes=nested_sizes,
+            dead_latents=dead_latents,
+            tied=tied,
+            transform_algorithm=transform_algorithm,
+            sparse_output=sparse_output,
+            reconstruction_weight=reconstruction_weight,
+            pretrain_iter=pretrain_iter,
+            balancer=balancer,
+        )
         self.class_weight = class_weight
         self.missing_label = missing_label
 
@@ -329,11 +299,10 @@ class MultiTaskSAEClassifier(
             If y has no label at all, mixes types within a task or holds infinity or continuous
             values; if X or the weights are not valid; if the loss becomes NaN or infinite.
         """
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val must be given together; got only one of them.")
-        return self._train(
+        problem = self._set_up(
             X, y, sample_weight, task_mask, validation=(X_val, y_val), goes_on=self.warm_start
         )
+        return self._train(problem)
 
     @_validation.transactional
     @with_callbacks
@@ -382,121 +351,29 @@ class MultiTaskSAEClassifier(
                 "classes must be passed on the first call to partial_fit: one list per task, of "
                 "all classes that may ever come."
             )
-        return self._train(
-            X, y, sample_weight, task_mask, goes_on=True, classes=classes, max_iter=1
+        problem = self._set_up(
+            X, y, sample_weight, task_mask, goes_on=True, streamed=True, declared=classes
         )
+        return self._train(problem, max_iter=1)
 
-    def _train(
-        self,
-        X,
-        y,
-        sample_weight,
-        task_mask,
-        *,
-        goes_on,
-        validation=(None, None),
-        classes=None,
-        max_iter=None,
-    ):
-        goes_on = goes_on and self.__sklearn_is_fitted__()
-        loss, sparsifier = _fitting.components(self)
-        if getattr(loss, "is_mixture", False) and not loss.amortized:
-            raise ValueError(
-                "loss must give each row a code of its own for the heads to read; got "
-                f"{loss!r}, whose mixing weights are the same for all rows. Use amortized=True."
-            )
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
-        X = _validation.check_X(self, X, loss, reset=not goes_on)
-        labels, codes = self._learn_labels(y, task_mask, goes_on, classes)
-        check_consistent_length(X, codes)
-        streamed = max_iter is not None
-        data, held_out, scale = _data.training_data(
-            self,
-            self._weighed(X, codes, sample_weight, labels, streamed),
-            self._validation_table(validation, labels, loss),
-            loss,
-            self._state["scale"] if streamed and goes_on else None,
-        )
-        balancer = resolve(self.balancer, BALANCERS)
-        alone, objective = self._objectives(scale, data, labels, loss, sparsifier, balancer)
-        if goes_on:
-            params, state = _fitting.resume(self, objective)
-        else:
-            params, state = self._start(data, labels, alone, balancer, scale)
-        state["scale"] = scale
-
-        def attributes(params):
-            return self._attributes(params, labels, objective)
-
-        pretrain_iter = 0 if goes_on else self.pretrain_iter
-        context = self._init_callback_context(
-            max_subtasks=pretrain_iter + (max_iter or self.max_iter)
-        )
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        watched = (self, context, X, y, objective, data, attributes)
-        pretrain_curve = self.pretrain_loss_curve_ if goes_on else []
-        if pretrain_iter:
-            watch = _fitting.EpochWatch(*watched, "pretraining epoch")
-            pretrain_curve = self._pretrain(alone, params, state["rng"], data, watch)
-        history = _fitting.train(
-            self,
-            objective,
-            params,
-            state,
-            data,
-            max_iter=max_iter,
-            stops=not streamed,
-            validation=held_out,
-            watch=_fitting.EpochWatch(*watched),
-        )
-        fitted = attributes(params) | {"pretrain_loss_curve_": pretrain_curve}
-        _fitting.publish(self, fitted, state, history, goes_on)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
-        return self
-
-    def _pretrain(self, objective, params, rng, data, watch):
-        """Epochs of reconstruction alone; the optimizer's state ends with them."""
-        state = {"rng": rng}
-        options = {"max_iter": self.pretrain_iter, "stops": False, "watch": watch}
-        return _fitting.train(self, objective, params, state, data, **options).loss_curve
-
-    def _start(self, data, labels, alone, balancer, scale):
-        """Fresh ``params`` and ``state`` of code, heads and balancer."""
-        params, state = _fitting.start(self, alone, data, _unit(scale))
-        params.update(init_heads(self.n_components, labels.offsets, data.batch.X.dtype))
-        state["balancer"] = balancer.init(labels.n_tasks, _class_priors(data, labels))
-        return params, state
-
-    def _objectives(self, scale, data, labels, loss, sparsifier, balancer):
-        """What pretraining minimizes, and what joint training minimizes."""
-        tasks = Tasks(labels.offsets, balancer, _few_labelled(data.batch.labels, labels.offsets))
-        weight = float(self.reconstruction_weight) / _unit(scale)
-        build = partial(_fitting.build_objective, self, loss, sparsifier)
-        alone = build(reconstruction_weight=1 / _unit(scale))
-        return alone, build(decayed=("W_head",), reconstruction_weight=weight, tasks=tasks)
-
-    def _learn_labels(self, y, task_mask, goes_on, classes):
+    def _learn_targets(self, y, task_mask, goes_on, classes):
         """Classes and codes of y; the fitted classes where the fit goes on."""
         labels, codes = TaskLabels.learn(
             y,
             self.missing_label,
             task_mask,
-            self._labels.classes if goes_on and classes is None else classes,
+            self._targets.classes if goes_on and classes is None else classes,
         )
         if goes_on:
-            pairs = zip(labels.classes, self._labels.classes, strict=False)
-            same = labels.one_d == self._labels.one_d and labels.n_tasks == self._labels.n_tasks
+            pairs = zip(labels.classes, self._targets.classes, strict=False)
+            same = labels.one_d == self._targets.one_d and labels.n_tasks == self._targets.n_tasks
             if not same or not all(np.array_equal(a, b) for a, b in pairs):
                 raise ValueError(
                     "The tasks and classes must be those of the first fit; got "
                     f"{[c.tolist() for c in labels.classes]}, not "
-                    f"{[c.tolist() for c in self._labels.classes]}. Fit a new estimator."
+                    f"{[c.tolist() for c in self._targets.classes]}. Fit a new estimator."
                 )
-            return self._labels, codes
+            return self._targets, codes
         for t, found in enumerate(labels.classes):
             if len(found) < 2:
                 what = (
@@ -508,44 +385,16 @@ class MultiTaskSAEClassifier(
                 warnings.warn(f"Task {labels.name(t)!r} has {what}", UserWarning, stacklevel=7)
         return labels, codes
 
-    def _weighed(self, X, codes, sample_weight, labels, streamed):
-        """The rows with the weights of rows and labels."""
-        weight, of_labels = _validation.check_weight(sample_weight, X, labels.n_tasks)
-        label_weight = (weight[:, None] if of_labels is None else of_labels) * (codes >= 0)
-        label_weight = label_weight * class_weights(self.class_weight, labels, codes, label_weight)
-        if not streamed and not label_weight.any():  # a chunk of partial_fit may bring no label
-            raise ValueError(
-                "y must hold at least one label that counts; with these sample weights and class "
-                "weights all labels have weight zero."
-            )
-        return _data.WeightedRows(X, weight, codes, label_weight)
+    def _entry_weight(self, targets, codes, weight):
+        return class_weights(self.class_weight, targets, codes, weight)
 
-    def _validation_table(self, validation, labels, loss):
-        """The rows given to validate on, each label of weight one; None without any."""
-        X_val, y_val = validation
-        if X_val is None:
-            return None
-        X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
-        codes = labels.encode(y_val, name="y_val")
-        check_consistent_length(X_val, codes)
-        if not (codes >= 0).any():
-            raise ValueError("y_val must hold at least one label; got only missing values.")
-        return _data.WeightedRows(X_val, np.ones(X_val.shape[0]), codes, (codes >= 0).astype(float))
-
-    def _attributes(self, params, labels, objective):
-        """All that depends on the parameters, as attributes by name."""
-        out = _fitting.code_attributes(params, objective)
-        heads = [slice(*pair) for pair in pairwise(labels.offsets)]
-        out |= {
-            "_labels": labels,
-            "classes_": labels.classes[0] if labels.one_d else labels.classes,
-            "n_outputs_": labels.n_tasks,
+    def _target_attributes(self, params, targets):
+        heads = [slice(*pair) for pair in pairwise(targets.offsets)]
+        return {
+            "classes_": targets.classes[0] if targets.one_d else targets.classes,
             "task_coef_": [params["W_head"][head] for head in heads],
             "task_intercept_": [params["b_head"][head] for head in heads],
         }
-        if labels.names is not None:
-            out["task_names_in_"] = np.array(labels.names, dtype=object)
-        return out
 
     # --- after the fit ----------------------------------------------------------------------
 
@@ -564,7 +413,7 @@ class MultiTaskSAEClassifier(
             any label gives the missing label.
         """
         scores = self._scores(self._check_rows(X))
-        labels = self._labels
+        labels = self._targets
         return labels.decode(_argmax_by_task(scores, labels.offsets))
 
     def predict_proba(self, X: MatrixLike) -> np.ndarray | list[np.ndarray]:
@@ -582,7 +431,7 @@ class MultiTaskSAEClassifier(
             ``classes_``.
         """
         scores = self._scores(self._check_rows(X))
-        softmax_by_task(scores, self._labels.offsets)
+        softmax_by_task(scores, self._targets.offsets)
         return self._by_task(scores)
 
     def predict_log_proba(self, X: MatrixLike) -> np.ndarray | list[np.ndarray]:
@@ -599,7 +448,7 @@ class MultiTaskSAEClassifier(
             As ``predict_proba``.
         """
         scores = self._scores(self._check_rows(X))
-        for start, stop in pairwise(self._labels.offsets):
+        for start, stop in pairwise(self._targets.offsets):
             if stop > start:  # not the logarithm of a probability, which may round to zero
                 scores[:, start:stop] = log_softmax(scores[:, start:stop], axis=1)
         return self._by_task(scores)
@@ -621,21 +470,6 @@ class MultiTaskSAEClassifier(
         scores = self._scores(self._check_rows(X))
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
-    def transform(self, X: MatrixLike) -> Any:
-        """Shared sparse code of X.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Rows to encode.
-
-        Returns
-        -------
-        code : ndarray or sparse array of shape (n_samples, n_components)
-            What the heads read; with "refine" the same latents with other amplitudes.
-        """
-        return _fitting.codes(self, self._check_rows(X))
-
     def score(self, X: MatrixLike, y: Labels, sample_weight: ArrayLike | None = None) -> float:
         """Mean over tasks of the accuracy on labelled entries.
 
@@ -654,7 +488,7 @@ class MultiTaskSAEClassifier(
             Between 0 and 1. For one-dimensional y the accuracy.
         """
         X = self._check_rows(X)
-        labels = self._labels
+        labels = self._targets
         codes = labels.encode(y, allow_unseen=True)
         check_consistent_length(X, codes)
         weight, of_labels = _validation.check_weight(sample_weight, X, labels.n_tasks)
@@ -666,64 +500,15 @@ class MultiTaskSAEClassifier(
         counted = total > 0
         return float(np.mean((label_weight * correct).sum(axis=0)[counted] / total[counted]))
 
-    def _scores(self, X):
-        """Scores of all heads on checked rows, (n, total number of classes)."""
-        blocks = map_row_blocks(
-            lambda block: self._objective.scores(self._params, X[block]), X.shape[0], self.n_jobs
-        )
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
     def _by_task(self, columns):
-        if self._labels.one_d:
+        if self._targets.one_d:
             return columns
-        return [np.ascontiguousarray(c) for c in np.split(columns, self._labels.offsets[1:-1], 1)]
-
-    def _check_rows(self, X):
-        check_is_fitted(self)
-        return _validation.check_X(self, X, self._objective.reconstruction.loss, reset=False)
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "_params")
+        return [np.ascontiguousarray(c) for c in np.split(columns, self._targets.offsets[1:-1], 1)]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _few_labelled(codes, offsets):
-    """Whether so few labels are there that scores are formed for them alone."""
-    n_cells = np.count_nonzero(codes >= 0, axis=0) @ np.diff(offsets)
-    return bool(_linalg.pays_sparse(n_cells, codes.shape[0] * offsets[-1]))
-
-
-def _unit(scale):
-    """What the best constant reconstruction loses."""
-    return float(scale["unit"]) or 1.0
-
-
-def _class_priors(data, labels):
-    """Weighted share of each class of each task; None for a task without any class.
-
-    A task that has classes and no label yet (declared in ``partial_fit``) gets equal shares.
-    """
-    priors: list[np.ndarray | None] = []
-    for t, classes in enumerate(labels.classes):
-        present = data.batch.labels[:, t] >= 0
-        count = np.bincount(
-            data.batch.labels[present, t],
-            weights=data.batch.label_weight[present, t],
-            minlength=len(classes),
-        )
-        if len(classes) == 0:
-            priors.append(None)
-        elif count.sum() > 0:
-            priors.append(count / count.sum())
-        else:
-            priors.append(np.full(len(classes), 1 / len(classes)))
-    return priors
 
 
 def _argmax_by_task(scores, offsets):

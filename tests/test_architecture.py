@@ -25,7 +25,21 @@ GROUND = {
 }
 COMPONENTS = {"sparsifiers", "losses", "optimizers", "balancers", "dead_latents"}
 LABELS = {"_targets"}  # the only place that knows "missing"; satellites read labels through it
-ESTIMATORS = {"_transformer", "_classifier"}
+SIBLINGS = {"_classifier"}  # they share what is in _multitask
+ESTIMATORS = {"_transformer", *SIBLINGS}
+BELOW_ESTIMATORS = {
+    *GROUND,
+    *LABELS,
+    "_arrays",
+    "_class_weight",
+    "_components",
+    "_data",
+    "_fitting",
+    "_heads",
+    "_objectives",
+    "_validation",
+    "balancers",
+}
 # From each module to the modules of the package it may import.
 MAY_IMPORT = {
     "_version": set(),
@@ -56,22 +70,8 @@ MAY_IMPORT = {
     "_fitting": GROUND
     | COMPONENTS
     | {"_autoencoder", "_components", "_objectives", "_schedules", "_training"},
-    **{
-        name: GROUND
-        | LABELS
-        | {
-            "_arrays",
-            "_class_weight",
-            "_components",
-            "_data",
-            "_fitting",
-            "_heads",
-            "_objectives",
-            "_validation",
-        }
-        | {"balancers"}
-        for name in ESTIMATORS
-    },
+    **dict.fromkeys(("_transformer", "_multitask"), BELOW_ESTIMATORS),
+    **dict.fromkeys(SIBLINGS, BELOW_ESTIMATORS | {"_multitask"}),
     "_stacking": LABELS | {"_arrays", "_sklearn"},
     "metrics": LABELS | {"_arrays"},
     "model_selection": LABELS | {"_sklearn", "_stratify"},

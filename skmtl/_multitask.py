@@ -1,0 +1,342 @@
+"""What a model of several tasks does, whatever its targets: parameters, fit, transform, scores.
+
+A subclass says what a target is. Beside ``fit``, ``predict`` and ``score`` it has
+
+``_learn_targets``      what tasks there are, and each row's targets as integer codes
+``_entry_weight``       weight of each entry beside ``sample_weight``
+``_target_attributes``  what is published of the heads
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    MultiOutputMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from skmtl import _data, _fitting, _linalg, _validation
+from skmtl._components import resolve
+from skmtl._heads import init_heads
+from skmtl._objectives import Tasks
+from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
+from skmtl._threads import map_row_blocks
+from skmtl.balancers import BALANCERS
+
+MatrixLike = Any  # array-like, SciPy sparse, pandas or polars
+
+
+@dataclass
+class Problem:
+    """What a call of ``fit`` trains: from where, on which rows, towards what."""
+
+    X: Any  # as checked
+    y: Any  # as given
+    targets: Any  # what a target is: `TaskLabels`
+    data: _data.Data
+    held_out: _data.Data | None
+    alone: Any  # objective of pretraining
+    objective: Any
+    params: dict
+    state: dict
+    goes_on: bool  # from a fit before
+
+
+class MultiTaskSAE(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    MultiOutputMixin,
+    BaseEstimator,
+):
+    """One sparse code shared by several tasks, and a head for each."""
+
+    _parameter_constraints: dict = {
+        **_fitting.COMMON_CONSTRAINTS,
+        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+        "pretrain_iter": [Interval(Integral, 0, None, closed="left")],
+        "balancer": [StrOptions(set(BALANCERS)), HasMethods(["init", "balance"])],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        sparsifier: Any = "auto",
+        loss: Any = "squared_error",
+        optimizer: Any = "adam",
+        learning_rate: float = 1e-3,
+        schedule: str = "constant",
+        batch_size: int = 256,
+        max_iter: int = 200,
+        tol: float | None = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int | bool = 0,
+        n_jobs: int | None = None,
+        decoder_norm: str | None = "unit",
+        bias_init: str = "mean",
+        weight_decay: float = 0.0,
+        input_dropout: float = 0.0,
+        nested_sizes: ArrayLike | None = None,
+        dead_latents: Any = "auto",
+        tied: bool = False,
+        transform_algorithm: str = "encoder",
+        sparse_output: bool = False,
+        reconstruction_weight: float = 1.0,
+        pretrain_iter: int = 0,
+        balancer: Any = "equal",
+    ) -> None:
+        self.n_components = n_components
+        self.sparsifier = sparsifier
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+        self.decoder_norm = decoder_norm
+        self.bias_init = bias_init
+        self.weight_decay = weight_decay
+        self.input_dropout = input_dropout
+        self.nested_sizes = nested_sizes
+        self.dead_latents = dead_latents
+        self.tied = tied
+        self.transform_algorithm = transform_algorithm
+        self.sparse_output = sparse_output
+        self.reconstruction_weight = reconstruction_weight
+        self.pretrain_iter = pretrain_iter
+        self.balancer = balancer
+
+    def _set_up(
+        self,
+        X,
+        y,
+        sample_weight,
+        task_mask,
+        *,
+        goes_on,
+        validation=(None, None),
+        streamed=False,
+        declared=None,
+    ):
+        """Check and weigh what is given, and build what is minimized.
+
+        ``declared`` is what is known of tasks whose rows are yet to come.
+        """
+        goes_on = goes_on and self.__sklearn_is_fitted__()
+        loss, sparsifier = self._components()
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
+                "is None."
+            )
+        X = _validation.check_X(self, X, loss, reset=not goes_on)
+        targets, codes = self._learn_targets(y, task_mask, goes_on, declared)
+        check_consistent_length(X, codes)
+        data, held_out, scale = _data.training_data(
+            self,
+            self._weighed(X, codes, sample_weight, targets, streamed),
+            self._validation_table(validation, targets, loss),
+            loss,
+            self._state["scale"] if streamed and goes_on else None,
+        )
+        alone, objective = self._objectives(scale, data, targets, loss, sparsifier)
+        if goes_on:
+            params, state = _fitting.resume(self, objective)
+        else:
+            params, state = self._start(data, targets, alone, objective, scale)
+        state["scale"] = scale
+        return Problem(X, y, targets, data, held_out, alone, objective, params, state, goes_on)
+
+    def _components(self):
+        """Loss and sparsifier."""
+        loss, sparsifier = _fitting.components(self)
+        if getattr(loss, "is_mixture", False) and not loss.amortized:
+            raise ValueError(
+                "loss must give each row a code of its own for the heads to read; got "
+                f"{loss!r}, whose mixing weights are the same for all rows. Use amortized=True."
+            )
+        return loss, sparsifier
+
+    def _weighed(self, X, codes, sample_weight, targets, streamed):
+        """The rows with the weights of rows and entries."""
+        weight, of_entries = _validation.check_weight(sample_weight, X, targets.n_tasks)
+        entry_weight = (weight[:, None] if of_entries is None else of_entries) * (codes >= 0)
+        entry_weight = entry_weight * self._entry_weight(targets, codes, entry_weight)
+        if not streamed and not entry_weight.any():  # a chunk of partial_fit may bring no label
+            raise ValueError(
+                "y must hold at least one label that counts; with these sample weights and class "
+                "weights all labels have weight zero."
+            )
+        return _data.WeightedRows(X, weight, codes, entry_weight)
+
+    def _validation_table(self, validation, targets, loss):
+        """The rows given to validate on, each label of weight one; None without any."""
+        X_val, y_val = validation
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given together; got only one of them.")
+        if X_val is None:
+            return None
+        X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
+        codes = targets.encode(y_val, name="y_val")
+        check_consistent_length(X_val, codes)
+        if not (codes >= 0).any():
+            raise ValueError("y_val must hold at least one label; got only missing values.")
+        return _data.WeightedRows(X_val, np.ones(X_val.shape[0]), codes, (codes >= 0).astype(float))
+
+    def _objectives(self, scale, data, targets, loss, sparsifier):
+        """What pretraining minimizes, and what joint training minimizes."""
+        balancer = resolve(self.balancer, BALANCERS)
+        tasks = Tasks(targets.offsets, balancer, _few_labelled(data.batch.labels, targets.offsets))
+        weight = float(self.reconstruction_weight) / _unit(scale)
+        build = partial(_fitting.build_objective, self, loss, sparsifier)
+        alone = build(reconstruction_weight=1 / _unit(scale))
+        return alone, build(decayed=("W_head",), reconstruction_weight=weight, tasks=tasks)
+
+    def _start(self, data, targets, alone, objective, scale):
+        """Fresh ``params`` and ``state`` of code, heads and balancer."""
+        params, state = _fitting.start(self, alone, data, _unit(scale))
+        params.update(init_heads(self.n_components, targets.offsets, data.batch.X.dtype))
+        priors = _priors(data, targets.offsets)
+        state["balancer"] = objective.tasks.balancer.init(targets.n_tasks, priors)
+        return params, state
+
+    def _train(self, problem, max_iter=None):
+        """Pretrain, train and publish; ``max_iter`` epochs of ``partial_fit`` or until it stops."""
+        X, y, objective, goes_on = problem.X, problem.y, problem.objective, problem.goes_on
+
+        def attributes(params):
+            return self._attributes(params, problem.targets, objective)
+
+        pretrain_iter = 0 if goes_on else self.pretrain_iter
+        context = self._init_callback_context(
+            max_subtasks=pretrain_iter + (max_iter or self.max_iter)
+        )
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        watched = (self, context, X, y, objective, problem.data, attributes)
+        pretrain_curve = self.pretrain_loss_curve_ if goes_on else []
+        if pretrain_iter:
+            watch = _fitting.EpochWatch(*watched, "pretraining epoch")
+            pretrain_curve = self._pretrain(problem, watch)
+        history = _fitting.train(
+            self,
+            objective,
+            problem.params,
+            problem.state,
+            problem.data,
+            max_iter=max_iter,
+            stops=max_iter is None,
+            validation=problem.held_out,
+            watch=_fitting.EpochWatch(*watched),
+        )
+        fitted = attributes(problem.params) | {"pretrain_loss_curve_": pretrain_curve}
+        _fitting.publish(self, fitted, problem.state, history, goes_on)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _pretrain(self, problem, watch):
+        """Epochs of reconstruction alone; the optimizer's state ends with them."""
+        state = {"rng": problem.state["rng"]}
+        options = {"max_iter": self.pretrain_iter, "stops": False, "watch": watch}
+        history = _fitting.train(
+            self, problem.alone, problem.params, state, problem.data, **options
+        )
+        return history.loss_curve
+
+    def _attributes(self, params, targets, objective):
+        """All that depends on the parameters, as attributes by name."""
+        out = _fitting.code_attributes(params, objective)
+        out |= {"_targets": targets, "n_outputs_": targets.n_tasks}
+        if targets.names is not None:
+            out["task_names_in_"] = np.array(targets.names, dtype=object)
+        return out | self._target_attributes(params, targets)
+
+    # --- after the fit ----------------------------------------------------------------------
+
+    def transform(self, X: MatrixLike) -> Any:
+        """Shared sparse code of X.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows to encode.
+
+        Returns
+        -------
+        code : ndarray or sparse array of shape (n_samples, n_components)
+            What the heads read; with "refine" the same latents with other amplitudes.
+        """
+        return _fitting.codes(self, self._check_rows(X))
+
+    def _scores(self, X):
+        """Scores of all heads on checked rows, (n, total number of classes)."""
+        blocks = map_row_blocks(
+            lambda block: self._objective.scores(self._params, X[block]), X.shape[0], self.n_jobs
+        )
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _check_rows(self, X):
+        check_is_fitted(self)
+        return _validation.check_X(self, X, self._objective.reconstruction.loss, reset=False)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_params")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _few_labelled(codes, offsets):
+    """Whether so few labels are there that scores are formed for them alone."""
+    n_cells = np.count_nonzero(codes >= 0, axis=0) @ np.diff(offsets)
+    return bool(_linalg.pays_sparse(n_cells, codes.shape[0] * offsets[-1]))
+
+
+def _unit(scale):
+    """What the best constant reconstruction loses."""
+    return float(scale["unit"]) or 1.0
+
+
+def _priors(data, offsets):
+    """Weighted share of each class of each task; None for a task without any class.
+
+    A task that has classes and no label yet (declared in ``partial_fit``) gets equal shares.
+    """
+    priors: list[np.ndarray | None] = []
+    for t, (start, stop) in enumerate(pairwise(offsets)):
+        present, n_classes = data.batch.labels[:, t] >= 0, stop - start
+        count = np.bincount(
+            data.batch.labels[present, t],
+            weights=data.batch.label_weight[present, t],
+            minlength=n_classes,
+        )
+        if n_classes == 0:
+            priors.append(None)
+        elif count.sum() > 0:
+            priors.append(count / count.sum())
+        else:
+            priors.append(np.full(n_classes, 1 / n_classes))
+    return priors
