@@ -1,12 +1,14 @@
 """Task heads: one softmax over the classes of each task, all tasks in one product.
 
 scores = code @ W_head.T + b_head, the classes of task t being offsets[t]:offsets[t + 1]
+         + X @ W_skip.T where heads also read X
 loss_t = sum_i weight[i, t] * (logsumexp(scores[i, task t]) - scores[i, task t][label[i, t]])
 d_scores[i, c] = weight[i, t] * (softmax(scores[i, task t])[c] - 1[c = label[i, t]])
 
 A missing label is -1 and has weight 0; its cells get no gradient. Where most labels are missing,
 scores are only formed where there is a label.
-``W_head`` is (number of classes, n_components), so that the products are those of the decoder.
+``W_head`` is (number of classes, n_components), so that the products are those of the decoder;
+``W_skip`` is (number of classes, n_features).
 """
 
 from dataclasses import dataclass
@@ -109,21 +111,49 @@ def find_labelled(labels, offsets, rows, tasks, starts):
 
 
 @kernel
-def loss_of_labelled(code, heads, targets, cells, first, stop):
-    """Loss of some of the labels, and the gradient in the scores of their classes."""
-    W, b, offsets = heads
-    rows, tasks, starts, labels, weight = targets
-    d_scores, losses = cells
+def start_of_labelled(b, labelled, scores):
+    """Scores of the classes of labelled tasks, before their heads read anything."""
+    rows, tasks, starts, offsets = labelled
+    for p in range(len(rows)):
+        start = offsets[tasks[p]]
+        for q in range(starts[p], starts[p + 1]):
+            scores[q] = b[start + q - starts[p]]
+
+
+@kernel
+def add_scores_of_labelled(read, W, labelled, scores, first, stop):
+    """scores[q] += read[i] . W[c]"""
+    rows, tasks, starts, offsets = labelled
     for p in range(first, stop):
-        i, t = rows[p], tasks[p]
-        own, start = code[i], offsets[t]
-        scores = d_scores[starts[p] : starts[p + 1]]
-        for c in range(len(scores)):
-            head, score = W[start + c], b[start + c]
+        own, start = read[rows[p]], offsets[tasks[p]]
+        for q in range(starts[p], starts[p + 1]):
+            head, score = W[start + q - starts[p]], scores[q]
             for j in range(len(own)):
                 score += own[j] * head[j]
-            scores[c] = score
-        losses[p] = softmax(scores, weight[i, t], labels[i, t], scores)
+            scores[q] = score
+
+
+@kernel
+def add_sparse_scores_of_labelled(read, W, labelled, scores, first, stop):
+    """The same for ``read = (data, indices, indptr)`` of a CSR array."""
+    data, indices, indptr = read
+    rows, tasks, starts, offsets = labelled
+    for p in range(first, stop):
+        i, start = rows[p], offsets[tasks[p]]
+        for q in range(starts[p], starts[p + 1]):
+            head, score = W[start + q - starts[p]], scores[q]
+            for r in range(indptr[i], indptr[i + 1]):
+                score += data[r] * head[indices[r]]
+            scores[q] = score
+
+
+@kernel
+def loss_of_labelled(labelled, labels, weight, scores, losses):
+    """Loss of each label; overwrites the scores of its classes by the gradient."""
+    rows, tasks, starts, _ = labelled
+    for p in range(len(rows)):
+        own = scores[starts[p] : starts[p + 1]]
+        losses[p] = softmax(own, weight[rows[p], tasks[p]], labels[rows[p], tasks[p]], own)
 
 
 @kernel
@@ -144,6 +174,31 @@ def backward_of_labelled(code, W, by_class, labelled, d_scores, d_heads, d_code,
             for j in range(len(own)):
                 d_head[j] += slope * own[j]
                 d_own[j] += weighted * head[j]
+
+
+@kernel
+def weights_of_labelled(read, labelled, d_scores, d_W, first, stop):
+    """Adds to some columns of ``d_W``: d_W[c] += d_scores[q] * read[i]"""
+    rows, tasks, starts, offsets = labelled
+    for p in range(len(rows)):
+        own, start = read[rows[p], first:stop], offsets[tasks[p]]
+        for q in range(starts[p], starts[p + 1]):
+            slope, d_head = d_scores[q], d_W[start + q - starts[p], first:stop]
+            for j in range(len(own)):
+                d_head[j] += slope * own[j]
+
+
+@kernel
+def sparse_weights_of_labelled(read, labelled, d_scores, d_W):
+    """The same for ``read = (data, indices, indptr)`` of a CSR array."""
+    data, indices, indptr = read
+    rows, tasks, starts, offsets = labelled
+    for p in range(len(rows)):
+        i, start = rows[p], offsets[tasks[p]]
+        for q in range(starts[p], starts[p + 1]):
+            slope, d_head = d_scores[q], d_W[start + q - starts[p]]
+            for r in range(indptr[i], indptr[i + 1]):
+                d_head[indices[r]] += slope * data[r]
 
 
 @kernel
@@ -174,9 +229,18 @@ def init_heads(n_components, offsets, dtype):
     }
 
 
-def scores(params, code):
-    """(n, total number of classes)."""
-    return _linalg.matmul(code, np.ascontiguousarray(params["W_head"].T)) + params["b_head"]
+def init_skip(n_features, offsets, dtype):
+    """Weights on X, from zero as those on the code."""
+    return {"W_skip": np.zeros((offsets[-1], n_features), dtype=dtype)}
+
+
+def scores(params, code, X=None):
+    """(n, total number of classes). ``X`` is what ``W_skip`` reads, where there is one."""
+    out = _linalg.matmul(code, np.ascontiguousarray(params["W_head"].T)) + params["b_head"]
+    if "W_skip" in params:
+        W_skip = params["W_skip"]
+        out += _linalg.product(X, W_skip, _scratch.empty("skip", out.shape, W_skip.dtype))
+    return out
 
 
 @dataclass
@@ -192,29 +256,44 @@ class Labelled:
     starts: np.ndarray
     values: np.ndarray
 
+    def cells(self, offsets):
+        """Where the values belong, for a kernel."""
+        return self.rows, self.tasks, self.starts, offsets
 
-def losses_and_grad(params, code, labels, weight, offsets, of_labelled):
+
+def losses_and_grad(params, code, labels, weight, offsets, of_labelled, X=None):
     """Loss of each task, (T,), and ``d_scores``, an array or, ``of_labelled``, `Labelled`."""
     n_tasks = len(offsets) - 1
     if not of_labelled:
         losses = np.zeros(n_tasks)
-        all_scores = scores(params, code)
+        all_scores = scores(params, code, X)
         d_scores = np.empty_like(all_scores)
         softmax_loss(all_scores, offsets, labels, weight, d_scores, losses)
         return losses, d_scores
     rows, tasks, starts = _scratch.empty("labelled", (3, labels.size + 1), np.int32)
     n_labels = find_labelled(labels, offsets, rows, tasks, starts)
     rows, tasks, starts = rows[:n_labels], tasks[:n_labels], starts[: n_labels + 1]
-    values, losses = np.empty(starts[-1], code.dtype), np.empty(n_labels)
-    heads = params["W_head"], params["b_head"], offsets
-    code, targets = _linalg.dense_block(code), (rows, tasks, starts, labels, weight)
+    found = Labelled(rows, tasks, starts, np.empty(starts[-1], code.dtype))
+    start_of_labelled(params["b_head"], found.cells(offsets), found.values)
+    _add_scores(_linalg.dense_block(code), params["W_head"], found, offsets)
+    if "W_skip" in params:
+        _add_scores(X, np.ascontiguousarray(params["W_skip"]), found, offsets)
+    losses = np.empty(n_labels)
+    loss_of_labelled(found.cells(offsets), labels, weight, found.values, losses)
+    return np.bincount(tasks, losses, minlength=n_tasks), found
+
+
+def _add_scores(read, W, found, offsets):
+    """Add to the scores of labelled tasks what the weights W read."""
+    cells, kernel_of, n_read = found.cells(offsets), add_scores_of_labelled, W.shape[1]
+    if isinstance(read, CSR):
+        n_read = 1 + len(read.data) // max(1, read.shape[0])
+        read, kernel_of = (read.data, read.indices, read.indptr), add_sparse_scores_of_labelled
 
     def part(some):
-        loss_of_labelled(code, heads, targets, (values, losses), some.start, some.stop)
+        kernel_of(read, W, cells, found.values, some.start, some.stop)
 
-    for_each_part(part, n_labels, 2 * code.shape[1])
-    by_task = np.bincount(tasks, losses, minlength=n_tasks)
-    return by_task, Labelled(rows, tasks, starts, values)
+    for_each_part(part, len(found.rows), 2 * n_read)
 
 
 def heads_backward(params, code, d_scores, task_weights, offsets, d_code, grads):
@@ -245,3 +324,22 @@ def _backward_of_labelled(W_head, code, d_scores, by_class, offsets, d_code):
     if sparse:
         _linalg.add_on_support(d_own, d_code)
     return d_heads
+
+
+def skip_backward(params, X, d_scores, offsets, grads):
+    """Gradient of the weights on X."""
+    W_skip = params["W_skip"]
+    if not isinstance(d_scores, Labelled):
+        add_gradient(grads, "W_skip", _linalg.weight_gradient(d_scores, X))
+        return
+    cells, d_W = d_scores.cells(offsets), np.zeros(W_skip.shape, W_skip.dtype)
+    if isinstance(X, CSR):
+        rows_of_X = X.data, X.indices, X.indptr
+        sparse_weights_of_labelled(rows_of_X, cells, d_scores.values, d_W)
+    else:
+
+        def part(columns):
+            weights_of_labelled(X, cells, d_scores.values, d_W, columns.start, columns.stop)
+
+        for_each_part(part, X.shape[1], 2 * len(d_scores.values))
+    add_gradient(grads, "W_skip", d_W)

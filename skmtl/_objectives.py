@@ -164,11 +164,15 @@ class Tasks:
         counts = _heads.label_counts(batch.labels)
         value, weights = self.balancer.balance(losses, counts, state["balancer"], step)
         _heads.heads_backward(params, fwd.code, d_scores, weights, self.offsets, adj.code, grads)
+        if "W_skip" in params:
+            _heads.skip_backward(params, batch.X, d_scores, self.offsets, grads)
         return value
 
     def losses(self, params, batch, code):
         labels, weight = batch.labels, batch.label_weight
-        return _heads.losses_and_grad(params, code, labels, weight, self.offsets, self.of_labelled)
+        return _heads.losses_and_grad(
+            params, code, labels, weight, self.offsets, self.of_labelled, batch.X
+        )
 
 
 @dataclass
@@ -271,13 +275,14 @@ class Objective:
 
     def scores(self, params, X):
         """Scores of all heads, (n, total number of classes)."""
-        return _heads.scores(params, self.infer(params, _linalg.as_rows(X)).code)
+        X = _linalg.as_rows(X)
+        return _heads.scores(params, self.infer(params, X).code, X)
 
     def validate(self, params, batch, weight):
         """Weighted sums over rows: of the task losses, (T,), or else of the row losses, (1,)."""
         if self.tasks is not None:
-            code = self.infer(params, _linalg.as_rows(batch.X)).code
-            return self.tasks.losses(params, batch, code)[0]
+            batch = batch._replace(X=_linalg.as_rows(batch.X))
+            return self.tasks.losses(params, batch, self.infer(params, batch.X).code)[0]
         return np.array([weight.astype(np.float64) @ self.row_losses(params, batch.X)])
 
     def freeze(self, params, blocks, weight):

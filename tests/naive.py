@@ -178,3 +178,13 @@ def geometric_median(X, weight):
     return minimize(
         cost, start, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 10**5}
     ).x
+
+
+def scores(code, X, params):
+    """Of every head, from the code and from X, one row and one class at a time."""
+    out = np.empty((len(code), len(params["b_head"])))
+    for i in range(len(code)):
+        for c in range(out.shape[1]):
+            out[i, c] = code[i] @ params["W_head"][c] + params["b_head"][c]
+            out[i, c] += X[i] @ params["W_skip"][c]
+    return out

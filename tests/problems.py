@@ -3,7 +3,7 @@
 import numpy as np
 
 from skmtl._autoencoder import init_params
-from skmtl._heads import init_heads
+from skmtl._heads import init_heads, init_skip
 from skmtl._objectives import Additive, Batch, MixtureLikelihood, Objective, Step, Tasks
 from skmtl.balancers import Equal
 from skmtl.losses import Mixture
@@ -22,7 +22,7 @@ def labels_with_gaps(n_rows, rng):
     return labels, weight
 
 
-def small_problem(loss, sparsifier, *, tasks=False, sparse=False, n_rows=12, seed=0):
+def small_problem(loss, sparsifier, *, tasks=False, skip=False, sparse=False, n_rows=12, seed=0):
     """An objective at a random point: ``objective, params, state, batch, step``."""
     import scipy.sparse as sp
 
@@ -39,6 +39,8 @@ def small_problem(loss, sparsifier, *, tasks=False, sparse=False, n_rows=12, see
     if tasks:
         offsets = np.concatenate([[0], np.cumsum(N_CLASSES)])
         params.update(init_heads(n_components, offsets, np.float64))
+        if skip:
+            params.update(init_skip(n_features, offsets, np.float64))
         balancer = Equal()
         state["balancer"] = balancer.init(len(N_CLASSES), [c or None for c in N_CLASSES])
         batch = Batch(batch.X, *labels_with_gaps(n_rows, rng))

@@ -1,0 +1,70 @@
+"""What heads read: the code, X beside it. Gradients, layouts and twins."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from skmtl import _gradients, _linalg
+from skmtl._objectives import WeightDecay
+from skmtl.losses import SquaredError
+from skmtl.sparsifiers import L1, TopK
+from tests import naive
+from tests.gradients import assert_gradient_matches
+from tests.problems import small_problem
+
+CODES = [TopK(k=1), TopK(k=3), L1(alpha=0.3)]
+HEADS = ("W_head", "W_skip", "b_head")
+every_layout = pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+few_labels = pytest.mark.parametrize("of_labelled", [False, True], ids=["all", "labelled"])
+
+
+def problem_with_skip(sparsifier, sparse, of_labelled=False):
+    objective, *rest = small_problem(
+        SquaredError(), sparsifier, tasks=True, skip=True, sparse=sparse
+    )
+    objective.tasks.of_labelled = of_labelled
+    return objective, *rest
+
+
+@every_layout
+@few_labels
+@pytest.mark.parametrize("sparsifier", CODES, ids=repr)
+def test_gradient_with_skip(sparsifier, sparse, of_labelled):
+    objective, params, state, batch, step = problem_with_skip(sparsifier, sparse, of_labelled)
+    objective.terms.append(WeightDecay(0.3, ("W_enc", "W_head", "W_skip")))
+    assert_gradient_matches(objective, params, state, batch, step, skip=HEADS)
+
+    def of_heads(heads):
+        """The heads' own objective: the sum of the task losses."""
+        at = params | heads
+        _, grads = objective(at, state, batch, step)
+        rows = batch._replace(X=_linalg.as_rows(batch.X))
+        code = objective.forward(at, rows.X, step).code
+        decay = sum(0.15 * np.vdot(heads[name], heads[name]) for name in ("W_head", "W_skip"))
+        return objective.tasks.losses(at, rows, code)[0].sum() + decay, grads
+
+    assert_gradient_matches(of_heads, {name: params[name] for name in HEADS})
+
+
+@every_layout
+@few_labels
+def test_scores_and_losses_equal_their_twin(sparse, of_labelled):
+    objective, params, _, batch, step = problem_with_skip(TopK(k=3), sparse, of_labelled)
+    code = objective.forward(params, _linalg.as_rows(batch.X), step).code
+    X = batch.X.toarray() if sparse else batch.X
+    scores = naive.scores(_linalg.to_dense(code), X, params)
+    assert_allclose(objective.scores(params, batch.X), scores, rtol=1e-10)
+    expected = naive.softmax_losses(scores, objective.tasks.offsets, *batch[1:])
+    assert_allclose(objective.validate(params, batch, step.weight), expected, rtol=1e-10)
+
+
+@every_layout
+@pytest.mark.parametrize("sparsifier", CODES, ids=repr)
+def test_scores_of_labelled_classes_alone_give_the_same_with_skip(sparsifier, sparse):
+    results = []
+    for of_labelled in (False, True):
+        objective, *args = problem_with_skip(sparsifier, sparse, of_labelled)
+        value, grads = objective(*args)
+        results.append({n: _gradients.dense_gradient(g) for n, g in grads.items()} | {"": value})
+    for name, gradient in results[0].items():
+        assert_allclose(gradient, results[1][name], rtol=1e-10, atol=1e-13, err_msg=name)
