@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_consistent_length
 
 from skmtl import _validation
 from skmtl._class_weight import class_weights
-from skmtl._heads import softmax_by_task
 from skmtl._multitask import MatrixLike, MultiTaskSAE
 from skmtl._sklearn import StrOptions, fit_context, with_callbacks
+from skmtl._softmax_heads import softmax_by_task
 from skmtl._targets import TaskLabels
 
 Labels = Any

@@ -1,9 +1,8 @@
-"""Task heads: one softmax over the classes of each task, all tasks in one product.
+"""Task heads: the scores of all tasks in one product.
 
-scores = code @ W_head.T + b_head, the classes of task t being offsets[t]:offsets[t + 1]
+scores = code @ W_head.T + b_head, those of task t being scores[:, offsets[t]:offsets[t + 1]]
          + X @ W_skip.T where heads also read X
-loss_t = sum_i weight[i, t] * (logsumexp(scores[i, task t]) - scores[i, task t][label[i, t]])
-d_scores[i, c] = weight[i, t] * (softmax(scores[i, task t])[c] - 1[c = label[i, t]])
+loss_t, d_scores: by the kind of the task's head, each in a file of its own, see `KINDS`
 
 A missing label is -1 and has weight 0; its cells get no gradient. Where most labels are missing,
 scores are only formed where there is a label.
@@ -15,71 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmtl import _linalg, _scratch
+from skmtl import _linalg, _scratch, _softmax_heads
 from skmtl._gradients import add_gradient, dense_gradient
 from skmtl._linalg import CSR
-from skmtl._math import exp_negative, log1p_unit
 from skmtl._numba import kernel
 from skmtl._threads import for_each_part
 
-
-@kernel
-def softmax(scores, weight, label, d_scores):
-    """Loss of one row's label of one task; its gradient, which may overwrite the scores."""
-    if len(scores) == 2:  # the same, by the difference
-        z = scores[1] - scores[0]
-        small = exp_negative(-abs(z))
-        p = (scores.dtype.type(1) if z >= 0 else small) / (scores.dtype.type(1) + small)
-        d_scores[1] = weight * (p - label)
-        d_scores[0] = -d_scores[1]
-        return weight * (max(z, scores.dtype.type(0)) - z * label + log1p_unit(small))
-    top, own = scores[0], scores[label]
-    for c in range(1, len(scores)):
-        top = max(top, scores[c])
-    total = scores.dtype.type(0)
-    for c in range(len(scores)):
-        d_scores[c] = exp_negative(scores[c] - top)
-        total += d_scores[c]
-    loss = np.log(total) + top - own
-    for c in range(len(scores)):
-        d_scores[c] *= weight / total
-    d_scores[label] -= weight
-    return weight * loss
-
-
-@kernel
-def binary_loss(scores, labels, weight, d_scores, losses):
-    """The same for tasks of two classes, by the differences of their scores: without a branch."""
-    zero, one = scores.dtype.type(0), scores.dtype.type(1)
-    for i in range(labels.shape[0]):
-        own, d_own = scores[i], d_scores[i]
-        for t in range(labels.shape[1]):
-            z = own[2 * t + 1] - own[2 * t]
-            w = zero if labels[i, t] < 0 else weight[i, t]
-            label = one if labels[i, t] == 1 else zero
-            small = exp_negative(-abs(z))
-            p = (one if z >= zero else small) / (one + small)
-            losses[t] += w * (max(z, zero) - z * label + log1p_unit(small))
-            d_own[2 * t + 1] = w * (p - label)
-            d_own[2 * t] = w * (label - p)
-
-
-@kernel
-def softmax_loss(scores, offsets, labels, weight, d_scores, losses):
-    all_binary = True
-    for t in range(labels.shape[1]):
-        all_binary &= offsets[t + 1] - offsets[t] == 2
-    if all_binary:
-        binary_loss(scores, labels, weight, d_scores, losses)
-        return
-    for i in range(labels.shape[0]):
-        for t in range(labels.shape[1]):
-            start, stop = offsets[t], offsets[t + 1]
-            if labels[i, t] < 0 or weight[i, t] == 0:
-                d_scores[i, start:stop] = 0
-            else:
-                own, d_own = scores[i, start:stop], d_scores[i, start:stop]
-                losses[t] += softmax(own, weight[i, t], labels[i, t], d_own)
+#: From a kind of heads to its ``add_losses`` and ``losses_of_labelled``. A task has one kind.
+KINDS: dict = {"softmax": _softmax_heads}
 
 
 @kernel
@@ -148,15 +90,6 @@ def add_sparse_scores_of_labelled(read, W, labelled, scores, first, stop):
 
 
 @kernel
-def loss_of_labelled(labelled, labels, weight, scores, losses):
-    """Loss of each label; overwrites the scores of its classes by the gradient."""
-    rows, tasks, starts, _ = labelled
-    for p in range(len(rows)):
-        own = scores[starts[p] : starts[p + 1]]
-        losses[p] = softmax(own, weight[rows[p], tasks[p]], labels[rows[p], tasks[p]], own)
-
-
-@kernel
 def backward_of_labelled(code, W, by_class, labelled, d_scores, d_heads, d_code, columns):
     """Adds to some columns of ``d_W`` and ``d_code``, and beside the first ones to ``d_b``."""
     rows, tasks, starts, offsets = labelled
@@ -201,25 +134,6 @@ def sparse_weights_of_labelled(read, labelled, d_scores, d_W):
                 d_head[indices[r]] += slope * data[r]
 
 
-@kernel
-def softmax_by_task(scores, offsets):
-    """Overwrite scores by probabilities."""
-    for i in range(scores.shape[0]):
-        for t in range(len(offsets) - 1):
-            start, stop = offsets[t], offsets[t + 1]
-            if start == stop:
-                continue
-            top = scores[i, start]
-            for c in range(start + 1, stop):
-                top = max(top, scores[i, c])
-            total = 0.0
-            for c in range(start, stop):
-                scores[i, c] = np.exp(scores[i, c] - top)
-                total += scores[i, c]
-            for c in range(start, stop):
-                scores[i, c] /= total
-
-
 def init_heads(n_components, offsets, dtype):
     """Heads start at zero: every class equally likely, whatever the code."""
     n_classes = offsets[-1]
@@ -261,15 +175,20 @@ class Labelled:
         return self.rows, self.tasks, self.starts, offsets
 
 
-def losses_and_grad(params, code, labels, weight, offsets, of_labelled, X=None):
-    """Loss of each task, (T,), and ``d_scores``, an array or, ``of_labelled``, `Labelled`."""
+def losses_and_grad(params, code, batch, offsets, kinds, of_labelled):
+    """Loss of each task, (T,), and ``d_scores``, an array or, ``of_labelled``, `Labelled`.
+
+    ``kinds`` holds for each kind of heads which tasks are of it, (T,) of bool.
+    """
     n_tasks = len(offsets) - 1
     if not of_labelled:
         losses = np.zeros(n_tasks)
-        all_scores = scores(params, code, X)
+        all_scores = scores(params, code, batch.X)
         d_scores = np.empty_like(all_scores)
-        softmax_loss(all_scores, offsets, labels, weight, d_scores, losses)
+        for kind, own in kinds.items():
+            KINDS[kind].add_losses(all_scores, offsets, own, batch, d_scores, losses)
         return losses, d_scores
+    labels = batch.labels
     rows, tasks, starts = _scratch.empty("labelled", (3, labels.size + 1), np.int32)
     n_labels = find_labelled(labels, offsets, rows, tasks, starts)
     rows, tasks, starts = rows[:n_labels], tasks[:n_labels], starts[: n_labels + 1]
@@ -277,9 +196,10 @@ def losses_and_grad(params, code, labels, weight, offsets, of_labelled, X=None):
     start_of_labelled(params["b_head"], found.cells(offsets), found.values)
     _add_scores(_linalg.dense_block(code), params["W_head"], found, offsets)
     if "W_skip" in params:
-        _add_scores(X, np.ascontiguousarray(params["W_skip"]), found, offsets)
+        _add_scores(batch.X, np.ascontiguousarray(params["W_skip"]), found, offsets)
     losses = np.empty(n_labels)
-    loss_of_labelled(found.cells(offsets), labels, weight, found.values, losses)
+    for kind, own in kinds.items():
+        KINDS[kind].losses_of_labelled(found.cells(offsets), own, batch, found.values, losses)
     return np.bincount(tasks, losses, minlength=n_tasks), found
 
 

@@ -153,11 +153,16 @@ class MixtureLikelihood:
 
 @dataclass
 class Tasks:
-    """The task part: a softmax head per task, their losses combined by the balancer."""
+    """The task part: a head per task, their losses combined by the balancer."""
 
     offsets: np.ndarray
     balancer: Any
     of_labelled: bool = False  # whether scores are formed only where there is a label
+    kinds: Any = "softmax"  # of the heads: that of each task, or one for all
+
+    def __post_init__(self):
+        kinds = np.broadcast_to(self.kinds, len(self.offsets) - 1)
+        self.of_kind = {str(kind): kinds == kind for kind in np.unique(kinds)}
 
     def value_and_backward(self, params, state, batch, fwd, adj, grads, step):
         losses, d_scores = self.losses(params, batch, fwd.code)
@@ -169,9 +174,8 @@ class Tasks:
         return value
 
     def losses(self, params, batch, code):
-        labels, weight = batch.labels, batch.label_weight
         return _heads.losses_and_grad(
-            params, code, labels, weight, self.offsets, self.of_labelled, batch.X
+            params, code, batch, self.offsets, self.of_kind, self.of_labelled
         )
 
 

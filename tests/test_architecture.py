@@ -37,6 +37,7 @@ BELOW_ESTIMATORS = {
     "_fitting",
     "_heads",
     "_objectives",
+    "_softmax_heads",
     "_validation",
     "balancers",
 }
@@ -61,7 +62,8 @@ MAY_IMPORT = {
     "_stratify": set(),
     "_schedules": set(),
     "_autoencoder": GROUND,
-    "_heads": GROUND,
+    "_softmax_heads": {"_math", "_numba"},
+    "_heads": GROUND | {"_softmax_heads"},
     "_constraints": {"_numba"},
     "_objectives": GROUND | {"_autoencoder", "_heads"},
     "_training": GROUND | {"_objectives"},
@@ -141,11 +143,11 @@ def test_another_fit_compiles_nothing():
         """
 import numpy as np
 from skmtl import MultiTaskSAEClassifier
-from skmtl import _heads, _linalg
+from skmtl import _heads, _linalg, _softmax_heads
 from skmtl.losses import _squared_error
 from skmtl.optimizers import _adam
 from skmtl.sparsifiers import TopK, _topk
-kernels = [k for m in (_heads, _linalg, _squared_error, _adam, _topk) for k in vars(m).values()
+kernels = [k for m in (_heads, _softmax_heads, _linalg, _squared_error, _adam, _topk) for k in vars(m).values()
            if hasattr(k, "signatures")]
 X = np.random.default_rng(0).random((60, 5))
 y = np.arange(60) % 3

@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skmtl import MultiTaskSAEClassifier, _gradients, _linalg
-from skmtl._heads import softmax_by_task, softmax_loss
 from skmtl._objectives import Batch, Objective, Step, Tasks, WeightDecay
+from skmtl._softmax_heads import softmax_by_task, softmax_loss
 from skmtl.losses import SquaredError
 from skmtl.sparsifiers import KL, L1, BatchTopK, Gated, Softmax, TopK, WinnerTakeAll
 from tests import instances, naive
@@ -183,7 +183,7 @@ def test_task_losses_equal_their_twin(rng):
     offsets = np.concatenate([[0], np.cumsum(N_CLASSES)])
     scores = rng.standard_normal((20, offsets[-1])) * 30
     losses, d_scores = np.zeros(4), np.empty_like(scores)
-    softmax_loss(scores, offsets, labels, weight, d_scores, losses)
+    softmax_loss(scores, offsets, np.ones(4, bool), labels, weight, d_scores, losses)
     assert_allclose(losses, naive.softmax_losses(scores, offsets, labels, weight), rtol=1e-12)
     p = scores.copy()
     softmax_by_task(p, offsets)
@@ -198,7 +198,15 @@ def test_task_losses_equal_their_twin(rng):
 def test_extreme_scores_stay_finite():
     scores = np.array([[1000.0, -1000.0, 0.0]])
     losses, d_scores = np.zeros(1), np.empty_like(scores)
-    softmax_loss(scores, np.array([0, 3]), np.array([[1]]), np.ones((1, 1)), d_scores, losses)
+    softmax_loss(
+        scores,
+        np.array([0, 3]),
+        np.ones(1, bool),
+        np.array([[1]]),
+        np.ones((1, 1)),
+        d_scores,
+        losses,
+    )
     assert losses[0] == 2000 and np.isfinite(d_scores).all()
 
 
