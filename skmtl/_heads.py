@@ -25,17 +25,17 @@ KINDS: dict = {"softmax": _softmax_heads}
 
 
 @kernel
-def add_counts(labels, counts):
+def add_mass(labels, weight, mass):
     for i in range(labels.shape[0]):
         for t in range(labels.shape[1]):
-            counts[t] += labels[i, t] >= 0
+            mass[t] += weight[i, t] if labels[i, t] >= 0 else weight.dtype.type(0)
 
 
-def label_counts(labels):
-    """How many labels each task has, (T,)."""
-    counts = np.zeros(labels.shape[1], np.int64)
-    add_counts(labels, counts)
-    return counts
+def label_mass(labels, weight):
+    """What the labels of each task weigh together, (T,)."""
+    mass = np.zeros(labels.shape[1])
+    add_mass(labels, weight, mass)
+    return mass
 
 
 @kernel
@@ -263,3 +263,23 @@ def skip_backward(params, X, d_scores, offsets, grads):
 
         for_each_part(part, X.shape[1], 2 * len(d_scores.values))
     add_gradient(grads, "W_skip", d_W)
+
+
+def scores_adjoint_of(task, d_scores, offsets):
+    """The rows that a task's loss depends on, and its adjoint of their scores of its classes."""
+    start, stop = offsets[task], offsets[task + 1]
+    if not isinstance(d_scores, Labelled):
+        own = d_scores[:, start:stop]
+        rows = np.flatnonzero(own.any(axis=1))
+        return rows, own[rows]
+    held = np.flatnonzero(d_scores.tasks == task)
+    cells = d_scores.starts[held, None] + np.arange(stop - start)
+    return d_scores.rows[held], d_scores.values[cells]
+
+
+def code_adjoint_of(task, params, code, d_own, offsets):
+    """A task's own adjoint of the code of those rows."""
+    head = params["W_head"][offsets[task] : offsets[task + 1]]
+    d_code = _linalg.with_values(code, np.zeros_like(_linalg.values(code)))
+    _linalg.add_adjoint(d_own, np.ascontiguousarray(head.T), d_code)
+    return d_code

@@ -567,7 +567,7 @@ def as_rows(X):
 
 def take_rows(X, index, name="rows"):
     """``X[index]``; where dense, in memory that the next step uses again under this name."""
-    if sp.issparse(X):
+    if sp.issparse(X) or isinstance(X, CSR):
         indptr = np.zeros(len(index) + 1, X.indptr.dtype)
         np.cumsum(X.indptr[index + 1] - X.indptr[index], out=indptr[1:])
         data, indices = np.empty(indptr[-1], X.dtype), np.empty(indptr[-1], X.indices.dtype)
@@ -584,6 +584,34 @@ def some_rows(X, rows):
     indptr = X.indptr[rows.start : rows.stop + 1]
     held = slice(indptr[0], indptr[-1])
     return CSR(X.data[held], Support(X.indices[held], indptr - indptr[0], X.shape[1]))
+
+
+def rows_at(code, index):
+    """Some rows of a code, in the same layout."""
+    return take_rows(code, index) if isinstance(code, CSR) else code[index]
+
+
+def row_products(X, shift=None):
+    """``(X - shift) @ (X - shift).T``, (n, n), of a CSR X; a dense one comes shifted."""
+    if not isinstance(X, CSR):
+        return X @ X.T
+    own = sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
+    out = (own @ own.T).toarray()
+    if shift is not None:
+        cross = own @ shift
+        out += shift @ shift - cross - cross[:, None]
+    return out
+
+
+def stack_rows(parts):
+    """Codes of one layout below each other."""
+    if not isinstance(parts[0], CSR):
+        return np.concatenate(parts)
+    counts = np.concatenate([np.diff(part.indptr) for part in parts])
+    indices = np.concatenate([part.indices for part in parts])
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    support = Support(indices, indptr, parts[0].shape[1])
+    return CSR(np.concatenate([part.data for part in parts]), support)
 
 
 def elements_per_row(X):

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from skmtl import _autoencoder, _heads, _linalg, _scratch
+from skmtl import _autoencoder, _gramian, _heads, _linalg, _scratch
 from skmtl._autoencoder import Adjoints
-from skmtl._gradients import add_gradient
+from skmtl._gradients import add_gradient, dense_gradient
+from skmtl._linalg import CSR
 from skmtl._refine import refine
 
 
@@ -159,15 +160,25 @@ class Tasks:
     balancer: Any
     of_labelled: bool = False  # whether scores are formed only where there is a label
     kinds: Any = "softmax"  # of the heads: that of each task, or one for all
+    average: Any = None  # of the Gramian of the tasks' gradients, where that is wanted
+    task_weights: np.ndarray | None = None  # fixed factors of the balancer's weights
 
     def __post_init__(self):
         kinds = np.broadcast_to(self.kinds, len(self.offsets) - 1)
         self.of_kind = {str(kind): kinds == kind for kind in np.unique(kinds)}
 
-    def value_and_backward(self, params, state, batch, fwd, adj, grads, step):
+    def value_and_backward(self, params, state, batch, fwd, adj, grads, step, gramian_of):
+        """``gramian_of`` gives the batch's Gramian, from ``d_scores``."""
         losses, d_scores = self.losses(params, batch, fwd.code)
-        counts = _heads.label_counts(batch.labels)
-        value, weights = self.balancer.balance(losses, counts, state["balancer"], step)
+        mass, gramian = self.mass(batch), None
+        if self.average is not None:
+            gramian = self.average(partial(gramian_of, d_scores), mass, state)
+            if not getattr(self.balancer, "needs_gramian", False):
+                gramian = None
+        value, weights = self.balancer.balance(losses, mass, gramian, state["balancer"], step)
+        if self.task_weights is not None:
+            weights = weights * self.task_weights
+            value = float(weights @ losses)
         _heads.heads_backward(params, fwd.code, d_scores, weights, self.offsets, adj.code, grads)
         if "W_skip" in params:
             _heads.skip_backward(params, batch.X, d_scores, self.offsets, grads)
@@ -177,6 +188,11 @@ class Tasks:
         return _heads.losses_and_grad(
             params, code, batch, self.offsets, self.of_kind, self.of_labelled
         )
+
+    def mass(self, batch):
+        """What the labels of each task weigh in the batch; zero for a task of weight zero."""
+        mass = _heads.label_mass(batch.labels, batch.label_weight)
+        return mass if self.task_weights is None else mass * (self.task_weights > 0)
 
 
 @dataclass
@@ -224,14 +240,61 @@ class Objective:
         return value, grads
 
     def _tasks(self, tasks, params, state, batch, fwd, adj, grads, step):
-        read = getattr(self.sparsifier, "read", None)
-        if read is None:
-            return tasks.value_and_backward(params, state, batch, fwd, adj, grads, step)
-        own = replace(fwd, code=read(fwd))
+        own = self._as_read(fwd)
+        args = params, state, batch, own
+        more = grads, step, partial(self._task_gramian, tasks.offsets, params, own, step)
+        if own is fwd:
+            return tasks.value_and_backward(*args, adj, *more)
         d_read = Adjoints(code=np.zeros_like(own.code))
-        value = tasks.value_and_backward(params, state, batch, own, d_read, grads, step)
+        value = tasks.value_and_backward(*args, d_read, *more)
         adj.pre.append(_linalg.relu_backward(own.code, d_read.code))
         return value
+
+    def _as_read(self, fwd):
+        """The signals as heads read them in training."""
+        read = getattr(self.sparsifier, "read", None)
+        return fwd if read is None else replace(fwd, code=read(fwd))
+
+    def _task_gramian(self, offsets, params, own, step, d_scores):
+        """Of the gradients of the tasks' losses in ``W_enc`` and ``b_enc``, (T, T)."""
+        adjoints: list = []
+        for t in range(len(offsets) - 1):
+            rows, d_own = _heads.scores_adjoint_of(t, d_scores, offsets)
+            if not len(rows):
+                adjoints.append(None)
+                continue
+            fwd = replace(
+                own,
+                pre=None if own.pre is None else own.pre[rows],
+                code=_linalg.rows_at(own.code, rows),
+            )
+            adj = Adjoints(_heads.code_adjoint_of(t, params, fwd.code, d_own, offsets))
+            grads: dict = {}
+            if getattr(self.sparsifier, "read", None) is not None:
+                adj.pre.append(_linalg.relu_backward(fwd.code, adj.code))
+            else:
+                self.sparsifier.backward(
+                    fwd, adj, params, grads, step.with_weight(step.weight[rows])
+                )
+            d_pre = _linalg.join(adj.pre)
+            add_gradient(grads, "b_enc", _linalg.column_sum(d_pre))
+            adjoints.append((rows, d_pre, dense_gradient(grads["b_enc"])))
+        shift = params["b_dec"] if self.shifted and isinstance(own.input, CSR) else None
+        return _gramian.gramian(own.input, shift, adjoints)
+
+    @property
+    def observes(self):
+        """Whether the balancer wants to know what a step did to the losses of its own batch."""
+        return self.tasks is not None and getattr(self.tasks.balancer, "observe", None) is not None
+
+    def observe(self, params, state, batch, step):
+        """Tell the balancer the losses of the batch, as the step left them."""
+        tasks: Any = self.tasks
+        params = self.with_encoder(params)
+        batch = batch._replace(X=_linalg.as_rows(batch.X))
+        code = self._as_read(self._forward_in_training(params, batch.X, step)).code
+        losses, _ = tasks.losses(params, batch, code)
+        tasks.balancer.observe(losses, state["balancer"])
 
     def with_encoder(self, params):
         return params | {"W_enc": params["W_dec"]} if self.tied else params

@@ -8,7 +8,7 @@ goes on where it stopped, bit for bit.
 import math
 import warnings
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -140,10 +140,13 @@ def run_epoch(objective, params, state, data, settings, epoch):
         if not settings.streamed:
             place = Place(epoch, index, data.n_rows, state.setdefault("memory", {}))
         step = Step(weight, True, progress, state["rng"], place, data.n_rows)
+        again = replace(step, rng=deepcopy(step.rng)) if objective.observes else None
         value, grads = objective(params, state, batch, step)
         if not math.isfinite(value):
             raise _diverged(epoch, data, settings)
         update(params, grads, settings, state["optimizer"], lr)
+        if again is not None:  # of the same noise
+            objective.observe(params, state, batch, again)
         total += value * len(weight)
     state["fired"] /= data.weight.sum(dtype=np.float64)
     return total / data.n_rows

@@ -3,7 +3,23 @@
 ``test_instances_cover_the_tables`` asserts that no table entry is absent.
 """
 
-from skmtl.balancers import Equal
+from skmtl.balancers import (
+    DWA,
+    FAMO,
+    IMTL,
+    MGDA,
+    AlignedMTL,
+    CAGrad,
+    DualProj,
+    Entropy,
+    Equal,
+    GradNorm,
+    Log,
+    NashMTL,
+    PCGrad,
+    Uncertainty,
+    UPGrad,
+)
 from skmtl.dead_latents import AuxK, Ignore, Resample
 from skmtl.losses import LogLoss, Mixture, SquaredError
 from skmtl.optimizers import SGD, Adam, AdamW
@@ -50,4 +66,25 @@ MIXTURES = [
 ]
 LOSSES = ADDITIVE_LOSSES + MIXTURES
 OPTIMIZERS = [Adam(beta_2=0.99), AdamW(decay=0.1), SGD(momentum=0.5)]
-BALANCERS = [Equal()]
+GRAMIAN_BALANCERS = [
+    GradNorm(every=1),
+    PCGrad(every=2),
+    MGDA(every=3, momentum=0.5),
+    CAGrad(c=0.5),
+    IMTL(),
+    NashMTL(),
+    AlignedMTL(),
+    AlignedMTL("min"),
+    AlignedMTL("rmse"),
+    UPGrad(),
+    DualProj(),
+]
+BALANCERS = [
+    Equal(),
+    Entropy(),
+    Log(momentum=0.8),
+    Uncertainty(learning_rate=0.1),
+    DWA(temperature=0.5),
+    FAMO(),
+    *GRAMIAN_BALANCERS,
+]

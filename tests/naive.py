@@ -1,5 +1,7 @@
 """Slow, obvious twins of what is fast."""
 
+from copy import deepcopy
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -188,3 +190,26 @@ def scores(code, X, params):
             out[i, c] = code[i] @ params["W_head"][c] + params["b_head"][c]
             out[i, c] += X[i] @ params["W_skip"][c]
     return out
+
+
+class OneTask:
+    """A balancer that lets one task alone reach the shared parameters."""
+
+    def __init__(self, task):
+        self.task = task
+
+    def balance(self, losses, mass, gramian, state, step):
+        return losses[self.task], np.eye(len(losses))[self.task]
+
+
+def task_gradients(objective, params, state, batch, step, names):
+    """Gradient of each task's loss in the named arrays, by a backward pass for each, (T, p)."""
+    from skmtl._gradients import dense_gradient
+
+    out = []
+    for t in range(len(objective.tasks.offsets) - 1):
+        tasks = replace(objective.tasks, balancer=OneTask(t), average=None, task_weights=None)
+        alone = replace(objective, tasks=tasks, reconstruction_weight=0.0)
+        _, grads = alone(params, state, batch, replace(step, rng=deepcopy(step.rng)))  # one noise
+        out.append(np.concatenate([dense_gradient(grads[name]).ravel() for name in names]))
+    return np.array(out)

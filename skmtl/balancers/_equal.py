@@ -1,7 +1,5 @@
 """Equal:  value = (1 / T) sum_t losses[t],  weights[t] = 1 / T,  over the T tasks with classes."""
 
-import numpy as np
-
 from skmtl.balancers._base import Balancer
 
 
@@ -23,9 +21,5 @@ class Equal(Balancer):
     Equal()
     """
 
-    def init(self, n_tasks, priors):
-        labelled = np.array([p is not None for p in priors])
-        return {"weights": labelled / max(1, labelled.sum())}
-
-    def balance(self, losses, counts, state, step):
-        return float(state["weights"] @ losses), state["weights"]
+    def balance(self, losses, mass, gramian, state, step):
+        return float(state["equal"] @ losses), state["equal"]
