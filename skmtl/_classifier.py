@@ -106,9 +106,21 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         a task. 0 trains on the tasks alone after pretraining.
     pretrain_iter : int, default=0
         Epochs of reconstruction alone, on all rows, before the joint training.
-    balancer : {"equal"} or balancer, default="equal"
-        How the task losses are combined. "equal": each task's loss is the mean over its own
-        labels, and all tasks weigh the same.
+    balancer : {"equal", "entropy", "log", "uncertainty", "dwa", "gradnorm", "famo", "pcgrad", \
+            "mgda", "cagrad", "imtl", "nash", "aligned", "upgrad", "dual_proj"} or balancer, \
+            default="equal"
+        How the task losses are combined, see `skmtl.balancers`. "equal": each task's loss is the
+        mean over its own labels, and all tasks weigh the same. A balancer's weights reach the
+        shared code; each head takes the gradient of its own loss.
+    batching : {"shuffled", "task_balanced"}, default="shuffled"
+        "task_balanced" deals the rows out so that every batch holds its share of each task's
+        labels: for tasks that bring rows of their own. Every row still comes once an epoch.
+    task_weights : array-like of shape (n_tasks,), dict or None, default=None
+        Fixed factors of the weights that the balancer gives the tasks, 0 or more; a dict is by
+        name of the task, by its number where y has no names, and 1 for those left out. From a task
+        of weight 0 the shared code does not learn; its head does.
+    compute_affinity : bool, default=False
+        Compute ``affinity_``, which the balancers from "gradnorm" on (but "famo") do anyway.
     class_weight : dict, "balanced", list or None, default=None
         Weight of the classes: a dict from label to weight, "balanced" (on each task's observed
         labels, as they are weighted), or one of these per task: a list, or a dict by task name.
@@ -135,6 +147,10 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         Encoder bias.
     decoder_bias_ : ndarray of shape (n_features,)
         Decoder bias, on the scale of the loss's link.
+    affinity_ : ndarray of shape (n_tasks, n_tasks)
+        Mean over the training of the cosine of each two tasks' gradients in the encoder's weights,
+        averaged over batches; NaN for a task without any. With ``compute_affinity`` or a balancer
+        that needs the gradients.
     firing_rate_ : ndarray of shape (n_components,)
         Weighted share of the training rows on which each latent was not zero in the last epoch
         of training (with ``early_stopping`` that of the parameters restored), counted in passing.
@@ -221,6 +237,9 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         reconstruction_weight: float = 1.0,
         pretrain_iter: int = 0,
         balancer: Any = "equal",
+        batching: str = "shuffled",
+        task_weights: Any = None,
+        compute_affinity: bool = False,
         class_weight: dict | str | list | None = None,
         missing_label: Any = None,
     ) -> None:
@@ -253,6 +272,9 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             reconstruction_weight=reconstruction_weight,
             pretrain_iter=pretrain_iter,
             balancer=balancer,
+            batching=batching,
+            task_weights=task_weights,
+            compute_affinity=compute_affinity,
         )
         self.class_weight = class_weight
         self.missing_label = missing_label

@@ -274,7 +274,7 @@ def scores_adjoint_of(task, d_scores, offsets):
         return rows, own[rows]
     held = np.flatnonzero(d_scores.tasks == task)
     cells = d_scores.starts[held, None] + np.arange(stop - start)
-    return d_scores.rows[held], d_scores.values[cells]
+    return d_scores.rows[held].astype(np.int64), d_scores.values[cells]
 
 
 def code_adjoint_of(task, params, code, d_own, offsets):

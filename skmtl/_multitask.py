@@ -7,7 +7,7 @@ A subclass says what a target is. Beside ``fit``, ``predict`` and ``score`` it h
 ``_target_attributes``  what is published of the heads
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from numbers import Integral, Real
@@ -23,8 +23,9 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skmtl import _data, _fitting, _linalg, _validation
+from skmtl import _balancing, _data, _fitting, _linalg, _validation
 from skmtl._components import resolve
+from skmtl._gramian import affinity
 from skmtl._heads import init_heads
 from skmtl._objectives import Tasks
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
@@ -64,6 +65,9 @@ class MultiTaskSAE(
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "pretrain_iter": [Interval(Integral, 0, None, closed="left")],
         "balancer": [StrOptions(set(BALANCERS)), HasMethods(["init", "balance"])],
+        "batching": [StrOptions({"shuffled", "task_balanced"})],
+        "task_weights": ["array-like", dict, None],
+        "compute_affinity": ["boolean"],
     }
 
     def __init__(
@@ -97,6 +101,9 @@ class MultiTaskSAE(
         reconstruction_weight: float = 1.0,
         pretrain_iter: int = 0,
         balancer: Any = "equal",
+        batching: str = "shuffled",
+        task_weights: Any = None,
+        compute_affinity: bool = False,
     ) -> None:
         self.n_components = n_components
         self.sparsifier = sparsifier
@@ -126,6 +133,9 @@ class MultiTaskSAE(
         self.reconstruction_weight = reconstruction_weight
         self.pretrain_iter = pretrain_iter
         self.balancer = balancer
+        self.batching = batching
+        self.task_weights = task_weights
+        self.compute_affinity = compute_affinity
 
     def _set_up(
         self,
@@ -160,7 +170,12 @@ class MultiTaskSAE(
             loss,
             self._state["scale"] if streamed and goes_on else None,
         )
+        if self.batching == "task_balanced":
+            data = replace(data, groups=_balancing.label_groups(data.batch.labels))
         alone, objective = self._objectives(scale, data, targets, loss, sparsifier)
+        if self.batching == "shuffled" and not streamed:
+            balancer = objective.tasks.balancer
+            _balancing.warn_of_few_labels(balancer, data.batch.labels, self.batch_size)
         if goes_on:
             params, state = _fitting.resume(self, objective)
         else:
@@ -207,7 +222,13 @@ class MultiTaskSAE(
     def _objectives(self, scale, data, targets, loss, sparsifier):
         """What pretraining minimizes, and what joint training minimizes."""
         balancer = resolve(self.balancer, BALANCERS)
-        tasks = Tasks(targets.offsets, balancer, _few_labelled(data.batch.labels, targets.offsets))
+        tasks = Tasks(
+            targets.offsets,
+            balancer,
+            _few_labelled(data.batch.labels, targets.offsets),
+            average=_balancing.average_for(balancer, self.compute_affinity),
+            task_weights=_balancing.check_task_weights(self.task_weights, targets),
+        )
         weight = float(self.reconstruction_weight) / _unit(scale)
         build = partial(_fitting.build_objective, self, loss, sparsifier)
         alone = build(reconstruction_weight=1 / _unit(scale))
@@ -250,6 +271,9 @@ class MultiTaskSAE(
             watch=_fitting.EpochWatch(*watched),
         )
         fitted = attributes(problem.params) | {"pretrain_loss_curve_": pretrain_curve}
+        self.__dict__.pop("affinity_", None)  # of an earlier fit
+        if objective.tasks.average is not None:
+            fitted["affinity_"] = affinity(problem.state)
         _fitting.publish(self, fitted, problem.state, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self

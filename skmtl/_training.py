@@ -45,6 +45,7 @@ class Data:
 
     batch: Batch
     weight: np.ndarray
+    groups: np.ndarray | None = None  # of rows; every batch is to hold its share of each, (n,)
 
     @property
     def n_rows(self):
@@ -94,20 +95,25 @@ class Watch:
         return False
 
 
-def minibatches(n_rows, batch_size, rng):
+def minibatches(n_rows, batch_size, rng, groups=None):
     """Index sets of the batches of an epoch, of sizes that differ by one at most.
 
     All rows in order where they fit in one batch. Equal sizes, since a short last batch would give
-    its few rows the weight of a whole one.
+    its few rows the weight of a whole one. With ``groups`` (n,) the rows are dealt out group by
+    group, so that each batch holds its share of each, up to one row.
     """
     if n_rows <= batch_size:
         return [np.arange(n_rows)]
-    return np.array_split(rng.permutation(n_rows), -(-n_rows // batch_size))
+    n_batches, order = -(-n_rows // batch_size), rng.permutation(n_rows)
+    if groups is None:
+        return np.array_split(order, n_batches)
+    order = order[np.argsort(groups[order], kind="stable")]
+    return [order[b::n_batches] for b in rng.permutation(n_batches)]
 
 
 def batches(data, batch_size, rng):
     """Of each batch of an epoch: which rows are in it, the `Batch`, and the weights of its rows."""
-    index_sets = minibatches(data.n_rows, batch_size, rng)
+    index_sets = minibatches(data.n_rows, batch_size, rng, data.groups)
     batch_elements = len(index_sets[0]) * _linalg.elements_per_row(data.batch.X)
     for group in cut(len(index_sets), max(1, TAKE_SIZE // batch_elements)):
         taken = data.take(np.concatenate(index_sets[group]))

@@ -60,5 +60,7 @@ def warmup():
                         sae = SparseAutoencoderTransformer(n_components, **common | options)
                         sae.fit(rows).score(rows)
                     for labels in (Y, Y[:, :1] > 0, gaps):
-                        model = MultiTaskSAEClassifier(n_components, **common)
+                        model = MultiTaskSAEClassifier(
+                            n_components, compute_affinity=True, **common
+                        )
                         model.fit(rows, labels).predict_proba(rows)

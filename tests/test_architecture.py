@@ -32,9 +32,11 @@ BELOW_ESTIMATORS = {
     *LABELS,
     "_arrays",
     "_class_weight",
+    "_balancing",
     "_components",
     "_data",
     "_fitting",
+    "_gramian",
     "_heads",
     "_objectives",
     "_softmax_heads",
@@ -66,6 +68,7 @@ MAY_IMPORT = {
     "_heads": GROUND | {"_softmax_heads"},
     "_constraints": {"_numba"},
     "_gramian": {"_linalg", "_numba"},
+    "_balancing": {"_gramian"},
     "_objectives": GROUND | {"_autoencoder", "_gramian", "_heads"},
     "_training": GROUND | {"_objectives"},
     "_validation": {"_arrays", "_sklearn", "_stratify"},
@@ -195,7 +198,8 @@ for dtype in (np.float32, np.float64):
             SparseAutoencoderTransformer(50, nested_sizes=[9], **common).fit(X).set_params(
                 transform_algorithm="refine").transform(X)
             SparseAutoencoderTransformer(50, loss="log_loss", **common).fit(X).transform(X)
-            MultiTaskSAEClassifier(50, optimizer="adamw", **common).fit(X, Y).predict(X[:1])
+            MultiTaskSAEClassifier(50, optimizer="adamw", compute_affinity=True, **common).fit(
+                X, Y).predict(X[:1])
 after = signatures()
 print({k: (before.get(k), n) for k, n in after.items() if n != before.get(k)}, len(after) > 20)
 """

@@ -1,5 +1,6 @@
 """Metrics of several tasks with gaps, of sparse codes and of dictionaries."""
 
+from skmtl.metrics._affinity import task_groups
 from skmtl.metrics._codes import dead_fraction, explained_variance, firing_rate, l0, shrinkage
 from skmtl.metrics._dictionaries import dictionary_recovery, seed_stability
 from skmtl.metrics._probing import sparse_probing
@@ -27,4 +28,5 @@ __all__ = [
     "seed_stability",
     "shrinkage",
     "sparse_probing",
+    "task_groups",
 ]

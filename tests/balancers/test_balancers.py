@@ -139,6 +139,15 @@ def test_weights_are_finite_whatever_comes(balancer, rng):
     assert not gone.any()
 
 
+@pytest.mark.parametrize("balancer", [Log(), IMTL(), NashMTL(), FAMO()], ids=repr)
+def test_the_scale_of_a_task_does_not_matter(balancer, rng):
+    """Weight times scale stays as it was."""
+    scale, G, losses = np.array([100.0, 1, 1, 0.01]), gramian_of(4, rng), rng.random(4) + 0.5
+    plain = run(balancer, [(losses, np.ones(4), G)])
+    scaled = scale * run(balancer, [(scale * losses, np.ones(4), np.outer(scale, scale) * G)])
+    assert_allclose(scaled / scaled.sum(), plain / plain.sum(), rtol=1e-6)
+
+
 @of_the_gramian
 def test_hundreds_of_tasks(balancer, rng):
     for n_parameters in (30, 300):
