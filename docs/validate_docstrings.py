@@ -19,6 +19,7 @@ PACKAGES = ["skmtl"] + [
     for name in (
         "balancers",
         "datasets",
+        "head_penalties",
         "losses",
         "metrics",
         "model_selection",

@@ -232,6 +232,7 @@ def train(
             *([UnitAtoms()] if _unit_atoms(estimator, loss) else []),
             *getattr(objective.sparsifier, "constraints", ()),
         ],
+        after_step=objective.tasks.after_step if _shrinks_heads(objective) else None,
         dead_latents=dead_latents_of(estimator, objective.sparsifier),
         tol=estimator.tol * unit if stops and estimator.tol is not None else None,
         n_iter_no_change=estimator.n_iter_no_change,
@@ -239,6 +240,10 @@ def train(
         streamed=not stops,
     )
     return minimize(objective, params, state, data, settings, n_jobs=estimator.n_jobs, **more)
+
+
+def _shrinks_heads(objective):
+    return objective.tasks is not None and objective.tasks.penalty is not None
 
 
 class EpochWatch(Watch):

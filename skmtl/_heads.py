@@ -22,6 +22,8 @@ from skmtl._threads import for_each_part
 
 #: From a kind of heads to its ``add_losses`` and ``losses_of_labelled``. A task has one kind.
 KINDS: dict = {"softmax": _softmax_heads}
+#: Arrays of weights of heads, a row for each class.
+WEIGHTS = ("W_head", "W_skip")
 
 
 @kernel

@@ -162,6 +162,9 @@ class Tasks:
     kinds: Any = "softmax"  # of the heads: that of each task, or one for all
     average: Any = None  # of the Gramian of the tasks' gradients, where that is wanted
     task_weights: np.ndarray | None = None  # fixed factors of the balancer's weights
+    dropout: float = 0.0  # share of the code's latents that heads do not see in a training step
+    penalty: Any = None  # on the heads' weights, and
+    heads: Any = None  # whose these are, as it is told
 
     def __post_init__(self):
         kinds = np.broadcast_to(self.kinds, len(self.offsets) - 1)
@@ -183,6 +186,12 @@ class Tasks:
         if "W_skip" in params:
             _heads.skip_backward(params, batch.X, d_scores, self.offsets, grads)
         return value
+
+    def after_step(self, params, step_sizes, progress):
+        """Shrink the heads' weights as their penalty asks."""
+        for name in _heads.WEIGHTS:
+            if name in params:
+                self.penalty.shrink(params[name], step_sizes(name), self.heads, progress)
 
     def losses(self, params, batch, code):
         return _heads.losses_and_grad(
@@ -240,20 +249,34 @@ class Objective:
         return value, grads
 
     def _tasks(self, tasks, params, state, batch, fwd, adj, grads, step):
-        own = self._as_read(fwd)
+        own, kept = self._as_read(fwd, step)
         args = params, state, batch, own
         more = grads, step, partial(self._task_gramian, tasks.offsets, params, own, step)
         if own is fwd:
             return tasks.value_and_backward(*args, adj, *more)
-        d_read = Adjoints(code=np.zeros_like(own.code))
+        d_read = Adjoints(_linalg.with_values(own.code, np.zeros_like(_linalg.values(own.code))))
         value = tasks.value_and_backward(*args, d_read, *more)
-        adj.pre.append(_linalg.relu_backward(own.code, d_read.code))
+        of_read = _linalg.values(d_read.code)
+        if kept is not None:
+            of_read *= kept
+        if getattr(self.sparsifier, "read", None) is not None:
+            adj.pre.append(_linalg.relu_backward(own.code, d_read.code))
+        else:
+            of_code = _linalg.values(adj.code)
+            of_code += of_read
         return value
 
-    def _as_read(self, fwd):
-        """The signals as heads read them in training."""
-        read = getattr(self.sparsifier, "read", None)
-        return fwd if read is None else replace(fwd, code=read(fwd))
+    def _as_read(self, fwd, step):
+        """The signals as heads read them in training, and the factors by which dropout did it."""
+        own, share = fwd, self.tasks.dropout if self.tasks else 0.0
+        if getattr(self.sparsifier, "read", None) is not None:
+            own = replace(fwd, code=self.sparsifier.read(fwd))
+        if not share:
+            return own, None
+        of_code = _linalg.values(own.code)
+        kept = step.rng.random(of_code.shape, dtype=np.float32) >= share
+        kept = kept / of_code.dtype.type(1 - share)
+        return replace(own, code=_linalg.with_values(own.code, of_code * kept)), kept
 
     def _task_gramian(self, offsets, params, own, step, d_scores):
         """Of the gradients of the tasks' losses in ``W_enc`` and ``b_enc``, (T, T)."""
@@ -292,8 +315,8 @@ class Objective:
         tasks: Any = self.tasks
         params = self.with_encoder(params)
         batch = batch._replace(X=_linalg.as_rows(batch.X))
-        code = self._as_read(self._forward_in_training(params, batch.X, step)).code
-        losses, _ = tasks.losses(params, batch, code)
+        own, _ = self._as_read(self._forward_in_training(params, batch.X, step), step)
+        losses, _ = tasks.losses(params, batch, own.code)
         tasks.balancer.observe(losses, state["balancer"])
 
     def with_encoder(self, params):

@@ -9,6 +9,7 @@ import math
 import warnings
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Settings:
     batch_size: int = 256
     schedule: Any = None  # progress -> factor of the learning rate; None is constant
     constraints: list = field(default_factory=list)
+    after_step: Any = None  # (params, step sizes of an array by its name, progress): proximal maps
     dead_latents: Any = None  # what is done for them between epochs
     tol: float | None = None  # None: never stop early
     n_iter_no_change: int = 10
@@ -151,6 +153,9 @@ def run_epoch(objective, params, state, data, settings, epoch):
         if not math.isfinite(value):
             raise _diverged(epoch, data, settings)
         update(params, grads, settings, state["optimizer"], lr)
+        if settings.after_step is not None:
+            sizes = partial(settings.optimizer.step_sizes, state=state["optimizer"], lr=lr)
+            settings.after_step(params, sizes, progress)
         if again is not None:  # of the same noise
             objective.observe(params, state, batch, again)
         total += value * len(weight)

@@ -21,6 +21,7 @@ from skmtl.balancers import (
     UPGrad,
 )
 from skmtl.dead_latents import AuxK, Ignore, Resample
+from skmtl.head_penalties import L2, GroupSparse, TowardsMean
 from skmtl.losses import LogLoss, Mixture, SquaredError
 from skmtl.optimizers import SGD, Adam, AdamW
 from skmtl.sparsifiers import (
@@ -87,4 +88,10 @@ BALANCERS = [
     DWA(temperature=0.5),
     FAMO(),
     *GRAMIAN_BALANCERS,
+]
+HEAD_PENALTIES = [
+    L2(alpha=0.3),
+    GroupSparse(alpha=0.2, warmup=0.0),
+    GroupSparse(alpha=0.1, alpha_latent=0.15, warmup=0.0),
+    TowardsMean(rho=2.0, alpha=0.3),
 ]

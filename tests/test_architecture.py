@@ -23,7 +23,14 @@ GROUND = {
     "_sklearn",
     "_threads",
 }
-COMPONENTS = {"sparsifiers", "losses", "optimizers", "balancers", "dead_latents"}
+COMPONENTS = {
+    "sparsifiers",
+    "losses",
+    "optimizers",
+    "balancers",
+    "dead_latents",
+    "head_penalties",
+}
 LABELS = {"_targets"}  # the only place that knows "missing"; satellites read labels through it
 SIBLINGS = {"_classifier"}  # they share what is in _multitask
 ESTIMATORS = {"_transformer", *SIBLINGS}
@@ -42,6 +49,7 @@ BELOW_ESTIMATORS = {
     "_softmax_heads",
     "_validation",
     "balancers",
+    "head_penalties",
 }
 # From each module to the modules of the package it may import.
 MAY_IMPORT = {

@@ -84,6 +84,12 @@ class Adam(Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
 
+    def step_sizes(self, name, state, lr):
+        _, v = state["moments"][name]
+        number = v.dtype.type
+        root = np.sqrt(v * number(1 / (1 - self.beta_2 ** state["t"])))
+        return number(lr) / (root + number(self.epsilon))
+
     def _update(self, value, gradient, moments, t, lr):
         m, v = moments
         if not value.flags.c_contiguous:

@@ -51,6 +51,13 @@ class Optimizer(Component):
         for name, gradient in grads.items():
             self.update(name, gradient, params, state, lr)
 
+    def step_sizes(self, name, state, lr):
+        """By how much a unit of its mean gradient moves each entry of an array at this step.
+
+        Of the array's shape, or one number.
+        """
+        return lr
+
     def reset_rows(self, state, name, rows):
         """Forget the moments of some rows of one array."""
         for moment in state["moments"][name]:

@@ -31,6 +31,9 @@ class SGD(Optimizer):
     def __init__(self, momentum=0.9):
         self.momentum = momentum
 
+    def step_sizes(self, name, state, lr):
+        return lr / (1 - self.momentum)
+
     def _update(self, value, gradient, moments, t, lr):
         (u,) = moments
         u *= value.dtype.type(self.momentum)

@@ -19,6 +19,7 @@ every_sparsifier = pytest.mark.parametrize("sparsifier", instances.SPARSIFIERS, 
 def test_instances_cover_the_tables():
     from skmtl.balancers import BALANCERS
     from skmtl.dead_latents import DEAD_LATENTS
+    from skmtl.head_penalties import HEAD_PENALTIES
     from skmtl.losses import LOSSES
     from skmtl.optimizers import OPTIMIZERS
 
@@ -28,6 +29,7 @@ def test_instances_cover_the_tables():
         (OPTIMIZERS, instances.OPTIMIZERS),
         (BALANCERS, instances.BALANCERS),
         (DEAD_LATENTS, instances.DEAD_LATENTS),
+        (HEAD_PENALTIES, instances.HEAD_PENALTIES),
     ]:
         assert set(table.values()) <= {type(instance) for instance in listed}
         for cls in table.values():  # public, and so documented and validated
