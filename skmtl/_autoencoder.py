@@ -29,6 +29,8 @@ class Signals:
     bias: np.ndarray | None = None  # what is added to that product
     target: Any = None  # what the reconstruction is compared with, if that is not the input
     recon: np.ndarray | None = None
+    own: Any = None  # the code of private latents, and
+    beside: np.ndarray | None = None  # what they add to the reconstruction
     # For terms, from the objective. Of some latents, their pre-activations:
     pre_of: Callable | None = None
     # of another code, its reconstruction loss and d_code, the decoder held fixed:
@@ -47,6 +49,7 @@ class Adjoints:
 
     code: Any
     recon: np.ndarray | None = None
+    own: Any = None
     pre: list = field(default_factory=list)
 
 
@@ -73,7 +76,7 @@ def encoder_input(params, X, shifted, name="input"):
     return _linalg.add_row(X, -params["b_dec"], _scratch.empty(name, X.shape, X.dtype))
 
 
-def product_and_bias(params, rows, shifted):
+def product_and_bias(params, rows, shifted, name="pre"):
     """``pre`` of the encoder's input as a product and the bias that is to be added to it."""
     W_enc, b_enc = params.get("W_enc"), params["b_enc"]
     n_rows, n_components = rows.shape[0], len(b_enc)
@@ -81,7 +84,7 @@ def product_and_bias(params, rows, shifted):
         return np.zeros((n_rows, n_components), b_enc.dtype), b_enc
     if shifted and not isinstance(rows, np.ndarray):  # X stays sparse: the shift moves over
         b_enc = b_enc - W_enc @ params["b_dec"]
-    out = _scratch.empty("pre", (n_rows, n_components), W_enc.dtype)
+    out = _scratch.empty(name, (n_rows, n_components), W_enc.dtype)
     return _linalg.product(rows, W_enc, out), b_enc
 
 

@@ -121,6 +121,28 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         of weight 0 the shared code does not learn; its head does.
     compute_affinity : bool, default=False
         Compute ``affinity_``, which the balancers from "gradnorm" on (but "famo") do anyway.
+    n_private_components : int, default=0
+        Latents of each task's own, beside the ``n_components`` shared ones: only its head reads
+        them, and in training they fire only on rows with a label of that task. ``transform``
+        returns the shared latents.
+    k_private : int or None, default=None
+        Of a task's private latents, how many may fire on a row; None is all that are positive.
+    coactivation_penalty : float, default=0.0
+        Weight of the squared mean products of shared with private latents, in units of the square
+        of what the best constant reconstruction loses: private latents are kept from repeating
+        what shared ones say.
+    pretrained_penalty : float, default=0.0
+        ``pretrained_penalty / 2`` times the squared distance of encoder and decoder from where
+        pretraining left them is added to the loss of the joint training. Needs ``pretrain_iter``.
+    skip_connection : bool, default=False
+        Heads also read X itself: what is linear in X need not pass through the code.
+    head_dropout : float, default=0.0
+        Share of the code's latents that the heads do not see in a training step, in [0, 1). The
+        others are scaled up; the reconstruction reads the whole code.
+    head_penalty : {"l2", "group", "mean"}, penalty or None, default=None
+        What keeps the heads small ("l2"), reading few latents ("group") or alike ("mean"), see
+        `skmtl.head_penalties`; reaches the weights on X too. It is applied after each step and is
+        no part of ``loss_curve_``.
     class_weight : dict, "balanced", list or None, default=None
         Weight of the classes: a dict from label to weight, "balanced" (on each task's observed
         labels, as they are weighted), or one of these per task: a list, or a dict by task name.
@@ -139,11 +161,18 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         Weights of each task's head on the code.
     task_intercept_ : list of ndarray of shape (n_classes_t,)
         Intercepts of each task's head.
-    components_ : ndarray of shape (n_components, n_features)
-        Decoder weights; row j is the atom of latent j.
-    encoder_components_ : ndarray of shape (n_components, n_features)
+    task_private_coef_ : list of ndarray of shape (n_classes_t, n_private_components)
+        Weights of each task's head on its private latents, where there are some.
+    task_skip_coef_ : list of ndarray of shape (n_classes_t, n_features)
+        Weights of each task's head on X, with ``skip_connection``.
+    task_map_ : ndarray of bool, of shape (n_latents, n_outputs)
+        Which latents each task's head reads: those with a weight that is not zero.
+    components_ : ndarray of shape (n_latents, n_features)
+        Decoder weights; row j is the atom of latent j. After the ``n_components`` shared latents
+        come the ``n_private_components`` of each task, in the order of the tasks.
+    encoder_components_ : ndarray of shape (n_latents, n_features)
         Encoder weights.
-    encoder_bias_ : ndarray of shape (n_components,)
+    encoder_bias_ : ndarray of shape (n_latents,)
         Encoder bias.
     decoder_bias_ : ndarray of shape (n_features,)
         Decoder bias, on the scale of the loss's link.
@@ -240,6 +269,13 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         batching: str = "shuffled",
         task_weights: Any = None,
         compute_affinity: bool = False,
+        n_private_components: int = 0,
+        k_private: int | None = None,
+        coactivation_penalty: float = 0.0,
+        pretrained_penalty: float = 0.0,
+        skip_connection: bool = False,
+        head_dropout: float = 0.0,
+        head_penalty: Any = None,
         class_weight: dict | str | list | None = None,
         missing_label: Any = None,
     ) -> None:
@@ -275,6 +311,13 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             batching=batching,
             task_weights=task_weights,
             compute_affinity=compute_affinity,
+            n_private_components=n_private_components,
+            k_private=k_private,
+            coactivation_penalty=coactivation_penalty,
+            pretrained_penalty=pretrained_penalty,
+            skip_connection=skip_connection,
+            head_dropout=head_dropout,
+            head_penalty=head_penalty,
         )
         self.class_weight = class_weight
         self.missing_label = missing_label
@@ -406,6 +449,11 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
                 # stacklevel: the line that called fit
                 warnings.warn(f"Task {labels.name(t)!r} has {what}", UserWarning, stacklevel=7)
         return labels, codes
+
+    def _kinds(self, targets):
+        """Tasks with the same classes are of one kind."""
+        of_tasks = [tuple(classes.tolist()) for classes in targets.classes]
+        return np.array([of_tasks.index(classes) for classes in of_tasks])
 
     def _entry_weight(self, targets, codes, weight):
         return class_weights(self.class_weight, targets, codes, weight)

@@ -32,13 +32,14 @@ def normalise_rows(W, index):
 
 
 class UnitAtoms:
-    """Keep the rows of ``W_dec`` at unit norm.
+    """Keep the rows of ``W_dec``, or of another array of atoms, at unit norm.
 
     Before the step the gradient loses its part along the atom, g <- g - (g . w) w, which only the
     norm would answer to; after it the atom is normalised, w <- w / |w|. A zero atom is left alone.
     """
 
-    name = "W_dec"
+    def __init__(self, name="W_dec"):
+        self.name = name
 
     def project(self, gradient, value):
         project_rows(value, gradient.index, gradient.values)

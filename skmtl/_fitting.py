@@ -172,6 +172,7 @@ def resume(estimator, objective):
     """
     now, then = (_structure(estimator, o) for o in (objective, estimator._objective))
     now["n_components"] = estimator.n_components
+    now["n_private_components"] = getattr(estimator, "n_private_components", 0)
     now["optimizer"] = type(resolve(estimator.optimizer, OPTIMIZERS)).__name__
     for name in now:
         if now[name] != then[name]:
@@ -182,11 +183,21 @@ def resume(estimator, objective):
     return deepcopy(estimator._params), deepcopy(estimator._state)
 
 
+def add_arrays(estimator, params, state, arrays):
+    """Let a fit that goes on train arrays that it did not have before."""
+    new = {name: array for name, array in arrays.items() if name not in params}
+    if new:
+        params.update(new)
+        began = resolve(estimator.optimizer, OPTIMIZERS).init(new)
+        state["optimizer"]["moments"].update(began["moments"])
+
+
 def _structure(estimator, objective):
     """What the shapes and meanings of the fitted arrays depend on, by parameter."""
     loss = objective.reconstruction.loss
     return {
         "n_components": len(estimator._params["W_dec"]),
+        "n_private_components": estimator._params.get("W_head_own", np.empty((0, 0))).shape[1],
         "sparsifier": type(objective.sparsifier).__name__,
         "loss": repr(loss) if getattr(loss, "is_mixture", False) else type(loss).__name__,
         "tied": objective.tied,
@@ -229,7 +240,7 @@ def train(
         batch_size=estimator.batch_size,
         schedule=SCHEDULES[estimator.schedule] if stops else None,
         constraints=[
-            *([UnitAtoms()] if _unit_atoms(estimator, loss) else []),
+            *([UnitAtoms(), UnitAtoms("W_dec_own")] if _unit_atoms(estimator, loss) else []),
             *getattr(objective.sparsifier, "constraints", ()),
         ],
         after_step=objective.tasks.after_step if _shrinks_heads(objective) else None,

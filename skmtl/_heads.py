@@ -1,7 +1,7 @@
 """Task heads: the scores of all tasks in one product.
 
 scores = code @ W_head.T + b_head, those of task t being scores[:, offsets[t]:offsets[t + 1]]
-         + X @ W_skip.T where heads also read X
+         + X @ W_skip.T where heads also read X, and what private latents say, see `_private`
 loss_t, d_scores: by the kind of the task's head, each in a file of its own, see `KINDS`
 
 A missing label is -1 and has weight 0; its cells get no gradient. Where most labels are missing,
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmtl import _linalg, _scratch, _softmax_heads
+from skmtl import _linalg, _private, _scratch, _softmax_heads
 from skmtl._gradients import add_gradient, dense_gradient
 from skmtl._linalg import CSR
 from skmtl._numba import kernel
@@ -150,12 +150,17 @@ def init_skip(n_features, offsets, dtype):
     return {"W_skip": np.zeros((offsets[-1], n_features), dtype=dtype)}
 
 
-def scores(params, code, X=None):
-    """(n, total number of classes). ``X`` is what ``W_skip`` reads, where there is one."""
+def scores(params, code, X=None, own=None, offsets=None):
+    """(n, total number of classes). ``X`` is what ``W_skip`` reads, where there is one.
+
+    ``own`` is the code of private latents, where there are some.
+    """
     out = _linalg.matmul(code, np.ascontiguousarray(params["W_head"].T)) + params["b_head"]
     if "W_skip" in params:
         W_skip = params["W_skip"]
         out += _linalg.product(X, W_skip, _scratch.empty("skip", out.shape, W_skip.dtype))
+    if own is not None:
+        _private.add_scores(own, params["W_head_own"], offsets, out)
     return out
 
 
@@ -177,18 +182,19 @@ class Labelled:
         return self.rows, self.tasks, self.starts, offsets
 
 
-def losses_and_grad(params, code, batch, offsets, kinds, of_labelled):
+def losses_and_grad(params, code, batch, offsets, kinds, of_labelled, own=None):
     """Loss of each task, (T,), and ``d_scores``, an array or, ``of_labelled``, `Labelled`.
 
-    ``kinds`` holds for each kind of heads which tasks are of it, (T,) of bool.
+    ``kinds`` holds for each kind of heads which tasks are of it, (T,) of bool; ``own`` is the code
+    of private latents.
     """
     n_tasks = len(offsets) - 1
     if not of_labelled:
         losses = np.zeros(n_tasks)
-        all_scores = scores(params, code, batch.X)
+        all_scores = scores(params, code, batch.X, own, offsets)
         d_scores = np.empty_like(all_scores)
-        for kind, own in kinds.items():
-            KINDS[kind].add_losses(all_scores, offsets, own, batch, d_scores, losses)
+        for kind, of_kind in kinds.items():
+            KINDS[kind].add_losses(all_scores, offsets, of_kind, batch, d_scores, losses)
         return losses, d_scores
     labels = batch.labels
     rows, tasks, starts = _scratch.empty("labelled", (3, labels.size + 1), np.int32)
@@ -199,9 +205,12 @@ def losses_and_grad(params, code, batch, offsets, kinds, of_labelled):
     _add_scores(_linalg.dense_block(code), params["W_head"], found, offsets)
     if "W_skip" in params:
         _add_scores(batch.X, np.ascontiguousarray(params["W_skip"]), found, offsets)
+    if own is not None:
+        cells = found.cells(offsets)
+        _private.add_scores_of_labelled(own, params["W_head_own"], cells, found.values)
     losses = np.empty(n_labels)
-    for kind, own in kinds.items():
-        KINDS[kind].losses_of_labelled(found.cells(offsets), own, batch, found.values, losses)
+    for kind, of_kind in kinds.items():
+        KINDS[kind].losses_of_labelled(found.cells(offsets), of_kind, batch, found.values, losses)
     return np.bincount(tasks, losses, minlength=n_tasks), found
 
 
@@ -218,16 +227,20 @@ def _add_scores(read, W, found, offsets):
     for_each_part(part, len(found.rows), 2 * n_read)
 
 
+def by_class(task_weights, offsets, params):
+    """The weight of each class's task."""
+    return task_weights.astype(params["W_head"].dtype).repeat(offsets[1:] - offsets[:-1])
+
+
 def heads_backward(params, code, d_scores, task_weights, offsets, d_code, grads):
     """Each head takes its own gradient; what reaches the shared code is weighted by task."""
-    W_head = params["W_head"]
-    by_class = task_weights.astype(W_head.dtype).repeat(offsets[1:] - offsets[:-1])
+    W_head, weights = params["W_head"], by_class(task_weights, offsets, params)
     if isinstance(d_scores, Labelled):
-        d_W, d_b = _backward_of_labelled(W_head, code, d_scores, by_class, offsets, d_code)
+        d_W, d_b = _backward_of_labelled(W_head, code, d_scores, weights, offsets, d_code)
     else:
         d_W = np.ascontiguousarray(dense_gradient(_linalg.weight_gradient(code, d_scores)).T)
         d_b = _linalg.column_sum(d_scores)
-        _linalg.add_adjoint(d_scores * by_class, np.ascontiguousarray(W_head.T), d_code)
+        _linalg.add_adjoint(d_scores * weights, np.ascontiguousarray(W_head.T), d_code)
     add_gradient(grads, "W_head", d_W)
     add_gradient(grads, "b_head", d_b)
 

@@ -25,13 +25,18 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmtl import _balancing, _data, _fitting, _linalg, _validation
 from skmtl._components import resolve
+from skmtl._finish import finish_heads
 from skmtl._gramian import affinity
-from skmtl._heads import init_heads
-from skmtl._objectives import Tasks
+from skmtl._heads import WEIGHTS, init_heads, init_skip
+from skmtl._objectives import StayNear, Tasks
+from skmtl._private import Private, init_private, private_attributes
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
-from skmtl._threads import map_row_blocks
+from skmtl._threads import map_row_blocks, workers
 from skmtl.balancers import BALANCERS
+from skmtl.head_penalties import HEAD_PENALTIES, Heads
 
+#: Weight matrices that weight decay reaches beside encoder and decoder.
+DECAYED = (*WEIGHTS, "W_head_own", "W_enc_own")
 MatrixLike = Any  # array-like, SciPy sparse, pandas or polars
 
 
@@ -68,6 +73,13 @@ class MultiTaskSAE(
         "batching": [StrOptions({"shuffled", "task_balanced"})],
         "task_weights": ["array-like", dict, None],
         "compute_affinity": ["boolean"],
+        "n_private_components": [Interval(Integral, 0, None, closed="left")],
+        "k_private": [Interval(Integral, 1, None, closed="left"), None],
+        "coactivation_penalty": [Interval(Real, 0, None, closed="left")],
+        "pretrained_penalty": [Interval(Real, 0, None, closed="left")],
+        "skip_connection": ["boolean"],
+        "head_dropout": [Interval(Real, 0, 1, closed="left")],
+        "head_penalty": [StrOptions(set(HEAD_PENALTIES)), HasMethods(["shrink"]), None],
     }
 
     def __init__(
@@ -104,6 +116,13 @@ class MultiTaskSAE(
         batching: str = "shuffled",
         task_weights: Any = None,
         compute_affinity: bool = False,
+        n_private_components: int = 0,
+        k_private: int | None = None,
+        coactivation_penalty: float = 0.0,
+        pretrained_penalty: float = 0.0,
+        skip_connection: bool = False,
+        head_dropout: float = 0.0,
+        head_penalty: Any = None,
     ) -> None:
         self.n_components = n_components
         self.sparsifier = sparsifier
@@ -136,6 +155,13 @@ class MultiTaskSAE(
         self.batching = batching
         self.task_weights = task_weights
         self.compute_affinity = compute_affinity
+        self.n_private_components = n_private_components
+        self.k_private = k_private
+        self.coactivation_penalty = coactivation_penalty
+        self.pretrained_penalty = pretrained_penalty
+        self.skip_connection = skip_connection
+        self.head_dropout = head_dropout
+        self.head_penalty = head_penalty
 
     def _set_up(
         self,
@@ -155,6 +181,11 @@ class MultiTaskSAE(
         """
         goes_on = goes_on and self.__sklearn_is_fitted__()
         loss, sparsifier = self._components()
+        if self.pretrained_penalty and not (self.pretrain_iter or goes_on or streamed):
+            raise ValueError(
+                "pretrain_iter must be at least 1 where pretrained_penalty is set: without it "
+                f"there is nothing to stay near; got pretrain_iter={self.pretrain_iter}."
+            )
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
@@ -178,6 +209,7 @@ class MultiTaskSAE(
             _balancing.warn_of_few_labels(balancer, data.batch.labels, self.batch_size)
         if goes_on:
             params, state = _fitting.resume(self, objective)
+            _fitting.add_arrays(self, params, state, self._init_skip(params, targets))
         else:
             params, state = self._start(data, targets, alone, objective, scale)
         state["scale"] = scale
@@ -228,19 +260,52 @@ class MultiTaskSAE(
             _few_labelled(data.batch.labels, targets.offsets),
             average=_balancing.average_for(balancer, self.compute_affinity),
             task_weights=_balancing.check_task_weights(self.task_weights, targets),
+            dropout=float(self.head_dropout),
         )
+        if self.head_penalty is not None:
+            tasks.penalty = resolve(self.head_penalty, HEAD_PENALTIES)
+            tasks.heads = Heads(targets.offsets, self._kinds(targets))
         weight = float(self.reconstruction_weight) / _unit(scale)
         build = partial(_fitting.build_objective, self, loss, sparsifier)
         alone = build(reconstruction_weight=1 / _unit(scale))
-        return alone, build(decayed=("W_head",), reconstruction_weight=weight, tasks=tasks)
+        objective = build(decayed=DECAYED, reconstruction_weight=weight, tasks=tasks)
+        objective.private = self._private(loss, scale)
+        if self.pretrained_penalty:
+            objective.terms.append(StayNear(self.pretrained_penalty))
+        return alone, objective
+
+    def _private(self, loss, scale):
+        """Sizes of the private latents; None without any."""
+        if not self.n_private_components:
+            return None
+        if getattr(loss, "is_mixture", False):
+            raise ValueError(
+                "n_private_components must be 0 with loss='mixture', whose latents share out each "
+                f"row among them; got {self.n_private_components}."
+            )
+        size = int(self.n_private_components)
+        strength = self.coactivation_penalty / _unit(scale) ** 2
+        return Private(size, int(self.k_private or size), float(strength))
 
     def _start(self, data, targets, alone, objective, scale):
         """Fresh ``params`` and ``state`` of code, heads and balancer."""
         params, state = _fitting.start(self, alone, data, _unit(scale))
         params.update(init_heads(self.n_components, targets.offsets, data.batch.X.dtype))
+        params.update(self._init_skip(params, targets))
+        if objective.private is not None:
+            params.update(init_private(objective.private, targets.offsets, params, state["rng"]))
         priors = _priors(data, targets.offsets)
         state["balancer"] = objective.tasks.balancer.init(targets.n_tasks, priors)
         return params, state
+
+    def _init_skip(self, params, targets):
+        W_dec = params["W_dec"]
+        skips = self.skip_connection
+        return init_skip(W_dec.shape[1], targets.offsets, W_dec.dtype) if skips else {}
+
+    def _kinds(self, targets):
+        """Equal for tasks whose heads may be compared."""
+        return np.zeros(targets.n_tasks, int)
 
     def _train(self, problem, max_iter=None):
         """Pretrain, train and publish; ``max_iter`` epochs of ``partial_fit`` or until it stops."""
@@ -270,6 +335,9 @@ class MultiTaskSAE(
             validation=problem.held_out,
             watch=_fitting.EpochWatch(*watched),
         )
+        if max_iter is None and getattr(objective.tasks.penalty, "finishes", False):
+            with workers(self.n_jobs):
+                finish_heads(objective, problem.params, problem.data)
         fitted = attributes(problem.params) | {"pretrain_loss_curve_": pretrain_curve}
         self.__dict__.pop("affinity_", None)  # of an earlier fit
         if objective.tasks.average is not None:
@@ -285,12 +353,25 @@ class MultiTaskSAE(
         history = _fitting.train(
             self, problem.alone, problem.params, state, problem.data, **options
         )
+        if self.pretrained_penalty:
+            names = StayNear.names & problem.params.keys()
+            problem.state["pretrained"] = {name: problem.params[name].copy() for name in names}
         return history.loss_curve
 
     def _attributes(self, params, targets, objective):
         """All that depends on the parameters, as attributes by name."""
         out = _fitting.code_attributes(params, objective)
-        out |= {"_targets": targets, "n_outputs_": targets.n_tasks}
+        heads = [slice(*pair) for pair in pairwise(targets.offsets)]
+        read = [(params["W_head"][head] != 0).any(axis=0) for head in heads]
+        out |= {
+            "_targets": targets,
+            "n_outputs_": targets.n_tasks,
+            "task_map_": np.column_stack(read),
+        }
+        if "W_head_own" in params:
+            out |= private_attributes(params, targets.offsets, out)
+        if "W_skip" in params:
+            out["task_skip_coef_"] = [params["W_skip"][head] for head in heads]
         if targets.names is not None:
             out["task_names_in_"] = np.array(targets.names, dtype=object)
         return out | self._target_attributes(params, targets)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from skmtl import _autoencoder, _gramian, _heads, _linalg, _scratch
+from skmtl import _autoencoder, _gramian, _heads, _linalg, _private, _scratch
 from skmtl._autoencoder import Adjoints
 from skmtl._gradients import add_gradient, dense_gradient
 from skmtl._linalg import CSR
@@ -87,6 +87,7 @@ class Additive:
         stops = [*self.nested, fwd.code.shape[1]]
         weight = weight / weight.dtype.type(len(stops))
         recons = _autoencoder.decode_prefixes(params, fwd.code, stops, self.loss.shifts_input)
+        recons = [_with(recon, fwd.beside) for recon in recons]
         d_recons, value = [], 0.0
         for recon in recons:
             d_recons.append(np.empty_like(recon))
@@ -98,6 +99,7 @@ class Additive:
     def judge(self, params, X, weight, fwd, code):
         """Loss of another code and its gradient in that code, the decoder held fixed."""
         recon = _autoencoder.decode(params, code, self.loss.shifts_input, "judged")
+        _with(recon, fwd.beside)
         d_recon = np.empty_like(recon)
         value = self.loss.value_and_grad(recon, self.target(params, X, fwd), weight, d_recon)
         d_code = _linalg.with_values(code, np.zeros_like(_linalg.values(code)))
@@ -114,7 +116,7 @@ class Additive:
     def _compared(self, params, X, fwd):
         """Reconstruction and X, both measured from ``b_dec`` where only their difference counts."""
         recon = _autoencoder.decode(params, fwd.code, self.loss.shifts_input)
-        return recon, self.target(params, X, fwd)
+        return _with(recon, fwd.beside), self.target(params, X, fwd)
 
     def target(self, params, X, fwd):
         if isinstance(X, np.ndarray):
@@ -129,6 +131,13 @@ class Additive:
 
     def inverse(self, params, code):
         return self.loss.link(code @ params["W_dec"] + params["b_dec"])
+
+
+def _with(recon, beside):
+    """A reconstruction and, in place, what private latents add to it."""
+    if beside is not None:
+        recon += beside
+    return recon
 
 
 @dataclass
@@ -172,7 +181,7 @@ class Tasks:
 
     def value_and_backward(self, params, state, batch, fwd, adj, grads, step, gramian_of):
         """``gramian_of`` gives the batch's Gramian, from ``d_scores``."""
-        losses, d_scores = self.losses(params, batch, fwd.code)
+        losses, d_scores = self.losses(params, batch, fwd.code, fwd.own)
         mass, gramian = self.mass(batch), None
         if self.average is not None:
             gramian = self.average(partial(gramian_of, d_scores), mass, state)
@@ -185,6 +194,10 @@ class Tasks:
         _heads.heads_backward(params, fwd.code, d_scores, weights, self.offsets, adj.code, grads)
         if "W_skip" in params:
             _heads.skip_backward(params, batch.X, d_scores, self.offsets, grads)
+        if fwd.own is not None:
+            W, by_class = params["W_head_own"], _heads.by_class(weights, self.offsets, params)
+            args = W, d_scores, by_class, self.offsets, adj.own, grads
+            _private.heads_backward(fwd.own, *args)
         return value
 
     def after_step(self, params, step_sizes, progress):
@@ -193,9 +206,17 @@ class Tasks:
             if name in params:
                 self.penalty.shrink(params[name], step_sizes(name), self.heads, progress)
 
-    def losses(self, params, batch, code):
+    def heads_backward(self, params, batch, code, d_scores, grads):
+        """Gradients of the heads alone."""
+        d_code = _linalg.with_values(code, np.zeros_like(_linalg.values(code)))
+        weights = np.zeros(len(self.offsets) - 1)
+        _heads.heads_backward(params, code, d_scores, weights, self.offsets, d_code, grads)
+        if "W_skip" in params:
+            _heads.skip_backward(params, batch.X, d_scores, self.offsets, grads)
+
+    def losses(self, params, batch, code, own=None):
         return _heads.losses_and_grad(
-            params, code, batch, self.offsets, self.of_kind, self.of_labelled
+            params, code, batch, self.offsets, self.of_kind, self.of_labelled, own
         )
 
     def mass(self, batch):
@@ -215,6 +236,7 @@ class Objective:
     terms: list = field(default_factory=list)
     input_dropout: float = 0.0  # share of the entries of X that training sets to zero
     tied: bool = False  # W_enc is W_dec
+    private: Any = None  # sizes of the tasks' private latents
 
     @property
     def shifted(self):
@@ -231,6 +253,11 @@ class Objective:
                 fwd.code, step.weight * len(step.weight), state["fired"], state["idle"]
             )
         adj = Adjoints(code=_linalg.zeros_like(fwd.code))
+        if self.private is not None:
+            allowed = (batch.labels >= 0) & (batch.label_weight > 0)
+            fwd.own = _private.encode(self.private, params, fwd.input, self.shifted, allowed)
+            fwd.beside = _private.reconstruct(params, fwd.own)
+            adj.own = _linalg.with_values(fwd.own, np.zeros_like(fwd.own.data))
         own = step.with_weight(step.weight * self.reconstruction_weight)
         self._hand_in(params, batch.X, own.weight, fwd)
         value = 0.0
@@ -242,6 +269,9 @@ class Objective:
             value += self._tasks(self.tasks, params, state, batch, fwd, adj, grads, step)
         for term in (self.sparsifier.term, *self.terms):
             value += term(batch, fwd, adj, params, state, grads, own)
+        if self.private is not None:
+            value += _private.coactivation(self.private, fwd, adj, step.weight)
+            _private.backward(params, fwd, adj, self.shifted, grads)
         self.sparsifier.backward(fwd, adj, params, grads, step)
         _autoencoder.encoder_backward(params, fwd.input, self.shifted, adj, grads)
         if self.tied:
@@ -254,7 +284,8 @@ class Objective:
         more = grads, step, partial(self._task_gramian, tasks.offsets, params, own, step)
         if own is fwd:
             return tasks.value_and_backward(*args, adj, *more)
-        d_read = Adjoints(_linalg.with_values(own.code, np.zeros_like(_linalg.values(own.code))))
+        of_code = np.zeros_like(_linalg.values(own.code))
+        d_read = Adjoints(_linalg.with_values(own.code, of_code), own=adj.own)
         value = tasks.value_and_backward(*args, d_read, *more)
         of_read = _linalg.values(d_read.code)
         if kept is not None:
@@ -316,7 +347,7 @@ class Objective:
         params = self.with_encoder(params)
         batch = batch._replace(X=_linalg.as_rows(batch.X))
         own, _ = self._as_read(self._forward_in_training(params, batch.X, step), step)
-        losses, _ = tasks.losses(params, batch, own.code)
+        losses, _ = tasks.losses(params, batch, own.code, self._own_code(params, own))
         tasks.balancer.observe(losses, state["balancer"])
 
     def with_encoder(self, params):
@@ -366,13 +397,26 @@ class Objective:
     def scores(self, params, X):
         """Scores of all heads, (n, total number of classes)."""
         X = _linalg.as_rows(X)
-        return _heads.scores(params, self.infer(params, X).code, X)
+        code, own = self.read_by_heads(params, X)
+        tasks: Any = self.tasks
+        return _heads.scores(params, code, X, own, tasks.offsets)
+
+    def read_by_heads(self, params, X):
+        """Code of rows, and that of all tasks' private latents, where there are some."""
+        fwd = self.infer(params, X)
+        return fwd.code, self._own_code(params, fwd)
+
+    def _own_code(self, params, fwd):
+        """The code of all tasks' private latents on rows of which no label is known."""
+        if self.private is None:
+            return None
+        return _private.encode(self.private, params, fwd.input, self.shifted)
 
     def validate(self, params, batch, weight):
         """Weighted sums over rows: of the task losses, (T,), or else of the row losses, (1,)."""
         if self.tasks is not None:
             batch = batch._replace(X=_linalg.as_rows(batch.X))
-            return self.tasks.losses(params, batch, self.infer(params, batch.X).code)[0]
+            return self.tasks.losses(params, batch, *self.read_by_heads(params, batch.X))[0]
         return np.array([weight.astype(np.float64) @ self.row_losses(params, batch.X)])
 
     def freeze(self, params, blocks, weight):
@@ -408,4 +452,23 @@ class WeightDecay:
                 continue
             add_gradient(grads, name, W.dtype.type(self.amount) * W)
             value += 0.5 * self.amount * float(np.vdot(W, W))
+        return value
+
+
+@dataclass
+class StayNear:
+    """``amount / 2 * sum of (parameter - its value after pretraining)^2``, a term.
+
+    Over encoder and decoder; nothing where there was no pretraining (``state["pretrained"]``).
+    """
+
+    amount: float
+    names = frozenset({"W_enc", "b_enc", "W_dec", "b_dec"})
+
+    def __call__(self, batch, fwd, adj, params, state, grads, step):
+        value = 0.0
+        for name, start in state.get("pretrained", {}).items():
+            moved = params[name] - start
+            add_gradient(grads, name, moved.dtype.type(self.amount) * moved)
+            value += 0.5 * self.amount * float(np.vdot(moved, moved))
         return value

@@ -154,13 +154,18 @@ def run_epoch(objective, params, state, data, settings, epoch):
             raise _diverged(epoch, data, settings)
         update(params, grads, settings, state["optimizer"], lr)
         if settings.after_step is not None:
-            sizes = partial(settings.optimizer.step_sizes, state=state["optimizer"], lr=lr)
+            of_optimizer = getattr(settings.optimizer, "step_sizes", _one_size)
+            sizes = partial(of_optimizer, state=state["optimizer"], lr=lr)
             settings.after_step(params, sizes, progress)
         if again is not None:  # of the same noise
             objective.observe(params, state, batch, again)
         total += value * len(weight)
     state["fired"] /= data.weight.sum(dtype=np.float64)
     return total / data.n_rows
+
+
+def _one_size(name, state, lr):
+    return lr
 
 
 def update(params, grads, settings, state, lr):

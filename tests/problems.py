@@ -5,6 +5,7 @@ import numpy as np
 from skmtl._autoencoder import init_params
 from skmtl._heads import init_heads, init_skip
 from skmtl._objectives import Additive, Batch, MixtureLikelihood, Objective, Step, Tasks
+from skmtl._private import init_private
 from skmtl.balancers import Equal
 from skmtl.losses import Mixture
 
@@ -22,7 +23,9 @@ def labels_with_gaps(n_rows, rng):
     return labels, weight
 
 
-def small_problem(loss, sparsifier, *, tasks=False, skip=False, sparse=False, n_rows=12, seed=0):
+def small_problem(
+    loss, sparsifier, *, tasks=False, skip=False, private=None, sparse=False, n_rows=12, seed=0
+):
     """An objective at a random point: ``objective, params, state, batch, step``."""
     import scipy.sparse as sp
 
@@ -41,6 +44,8 @@ def small_problem(loss, sparsifier, *, tasks=False, skip=False, sparse=False, n_
         params.update(init_heads(n_components, offsets, np.float64))
         if skip:
             params.update(init_skip(n_features, offsets, np.float64))
+        if private is not None:
+            params.update(init_private(private, offsets, params, rng))
         balancer = Equal()
         state["balancer"] = balancer.init(len(N_CLASSES), [c or None for c in N_CLASSES])
         batch = Batch(batch.X, *labels_with_gaps(n_rows, rng))
@@ -49,4 +54,5 @@ def small_problem(loss, sparsifier, *, tasks=False, skip=False, sparse=False, n_
     params = {k: v + 0.1 * rng.standard_normal(v.shape) for k, v in params.items()}
     reconstruction = (MixtureLikelihood if isinstance(loss, Mixture) else Additive)(loss)
     objective = Objective(sparsifier, reconstruction, 0.7 if tasks else 1.0, tasks=part)
+    objective.private = private
     return objective, params, state, batch, Step(rng.uniform(0.5, 1.5, n_rows) / n_rows)

@@ -42,6 +42,8 @@ BELOW_ESTIMATORS = {
     "_balancing",
     "_components",
     "_data",
+    "_finish",
+    "_private",
     "_fitting",
     "_gramian",
     "_heads",
@@ -73,12 +75,14 @@ MAY_IMPORT = {
     "_schedules": set(),
     "_autoencoder": GROUND,
     "_softmax_heads": {"_math", "_numba"},
-    "_heads": GROUND | {"_softmax_heads"},
+    "_private": GROUND | {"_autoencoder"},
+    "_heads": GROUND | {"_private", "_softmax_heads"},
     "_constraints": {"_numba"},
     "_gramian": {"_linalg", "_numba"},
     "_balancing": {"_gramian"},
-    "_objectives": GROUND | {"_autoencoder", "_gramian", "_heads"},
+    "_objectives": GROUND | {"_private", "_autoencoder", "_gramian", "_heads"},
     "_training": GROUND | {"_objectives"},
+    "_finish": GROUND | {"_heads", "_objectives"},
     "_validation": {"_arrays", "_sklearn", "_stratify"},
     "_data": {"_linalg", "_objectives", "_training", "_validation"},
     "_fitting": GROUND
@@ -159,8 +163,8 @@ from skmtl import _heads, _linalg, _softmax_heads
 from skmtl.losses import _squared_error
 from skmtl.optimizers import _adam
 from skmtl.sparsifiers import TopK, _topk
-kernels = [k for m in (_heads, _softmax_heads, _linalg, _squared_error, _adam, _topk) for k in vars(m).values()
-           if hasattr(k, "signatures")]
+kernels = [k for m in (_heads, _softmax_heads, _linalg, _squared_error, _adam, _topk)
+           for k in vars(m).values() if hasattr(k, "signatures")]
 X = np.random.default_rng(0).random((60, 5))
 y = np.arange(60) % 3
 def fit(X, **params):

@@ -1,5 +1,7 @@
 """What heads read: the code, X beside it. Gradients, layouts and twins."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -7,7 +9,7 @@ from numpy.testing import assert_allclose
 from skmtl import _gradients, _linalg
 from skmtl._objectives import WeightDecay
 from skmtl.losses import SquaredError
-from skmtl.sparsifiers import L1, TopK
+from skmtl.sparsifiers import L1, TopK, WinnerTakeAll
 from tests import naive
 from tests.gradients import assert_gradient_matches
 from tests.problems import small_problem
@@ -68,3 +70,20 @@ def test_scores_of_labelled_classes_alone_give_the_same_with_skip(sparsifier, sp
         results.append({n: _gradients.dense_gradient(g) for n, g in grads.items()} | {"": value})
     for name, gradient in results[0].items():
         assert_allclose(gradient, results[1][name], rtol=1e-10, atol=1e-13, err_msg=name)
+
+
+@every_layout
+@few_labels
+@pytest.mark.parametrize("sparsifier", [*CODES, WinnerTakeAll(rate=0.5)], ids=repr)
+def test_gradient_with_head_dropout(sparsifier, sparse, of_labelled):
+    """With the latents that are left out held fixed, the gradient is the value's."""
+    objective, params, state, batch, step = problem_with_skip(sparsifier, sparse, of_labelled)
+    objective.tasks.dropout = 0.4
+
+    def with_same_latents(params):
+        return objective(params, state, batch, replace(step, rng=np.random.default_rng(3)))
+
+    assert_gradient_matches(with_same_latents, params, skip=HEADS)
+    value, _ = with_same_latents(params)
+    other, _ = objective(params, state, batch, replace(step, rng=np.random.default_rng(4)))
+    assert value != other

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skmtl import MultiTaskSAEClassifier, _gradients, _linalg
-from skmtl._objectives import Batch, Objective, Step, Tasks, WeightDecay
+from skmtl._objectives import Batch, Objective, StayNear, Step, Tasks, WeightDecay
 from skmtl._softmax_heads import softmax_by_task, softmax_loss
 from skmtl.losses import SquaredError
 from skmtl.sparsifiers import KL, L1, BatchTopK, Gated, Softmax, TopK, WinnerTakeAll
@@ -119,6 +119,15 @@ def test_gradient_of_weight_decay():
     objective, params, *args = small_problem(SquaredError(), TopK(k=1))
     objective.terms.append(WeightDecay(0.3, ("W_enc", "W_dec")))
     assert_gradient_matches(objective, params, *args)
+
+
+def test_gradient_of_staying_near():
+    objective, params, state, *args = small_problem(SquaredError(), TopK(k=1))
+    rng = np.random.default_rng(1)
+    names = StayNear.names & params.keys()
+    state["pretrained"] = {n: params[n] + rng.standard_normal(params[n].shape) for n in names}
+    objective.terms.append(StayNear(0.3))
+    assert_gradient_matches(objective, params, state, *args)
 
 
 @pytest.mark.parametrize("loss, sparsifier", PAIRS, ids=repr)

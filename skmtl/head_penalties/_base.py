@@ -19,7 +19,7 @@ from skmtl._sklearn import Component
 class Heads:
     """Whose the rows of the heads' weights are.
 
-    Attributes
+    Parameters
     ----------
     offsets : ndarray of shape (n_tasks + 1,)
         Task t owns the rows ``offsets[t]:offsets[t + 1]``, one for each of its classes.
@@ -48,6 +48,10 @@ class Heads:
 
 class HeadPenalty(Component):
     """A penalty on the heads' weights, by its proximal map."""
+
+    #: Whether ``fit`` ends with the heads at the minimum of their own, convex problem: zeros that
+    #: are to be read must not depend on the last batches.
+    finishes = False
 
     def value(self, V, heads):
         """The penalty of V, (n_classes_total, n_read)."""

@@ -23,7 +23,7 @@ class GroupSparse(HeadPenalty):
 
     Parameters
     ----------
-    alpha : float, default=0.01
+    alpha : float, default=0.005
         Strength for each latent and task. A head reads a latent only if that lowers the mean loss
         over its labels by more than about ``alpha * sqrt(K_t)`` for each unit of its weights. At
         least 0.
@@ -38,8 +38,12 @@ class GroupSparse(HeadPenalty):
     Notes
     -----
     ``task_map_`` then says which latents each task reads: a latent of two or more tasks is shared,
-    of one private, of none kept for the reconstruction alone. The penalty costs one pass over the
-    heads' weights in each step. It is no part of ``loss_curve_``.
+    of one private, of none kept for the reconstruction alone.
+
+    Each step costs one more pass over the heads' weights. At its end ``fit`` holds the code of all
+    training rows and takes up to 200 proximal gradient steps on the heads alone, so that the map is
+    that of the heads' own minimum and not of the last batches; ``partial_fit`` does not. The
+    penalty is no part of ``loss_curve_``.
 
     References
     ----------
@@ -59,7 +63,9 @@ class GroupSparse(HeadPenalty):
         "warmup": [Interval(Real, 0, 1, closed="both")],
     }
 
-    def __init__(self, alpha=0.01, alpha_latent=0.0, warmup=0.25):
+    finishes = True
+
+    def __init__(self, alpha=0.005, alpha_latent=0.0, warmup=0.25):
         self.alpha = alpha
         self.alpha_latent = alpha_latent
         self.warmup = warmup
