@@ -7,6 +7,7 @@ A subclass says what a target is. Beside ``fit``, ``predict`` and ``score`` it h
 ``_target_attributes``  what is published of the heads
 """
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -21,6 +22,7 @@ from sklearn.base import (
     MultiOutputMixin,
     TransformerMixin,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmtl import _balancing, _data, _fitting, _linalg, _validation
@@ -28,7 +30,7 @@ from skmtl._components import resolve
 from skmtl._finish import finish_heads
 from skmtl._gramian import affinity
 from skmtl._heads import WEIGHTS, init_heads, init_skip
-from skmtl._objectives import StayNear, Tasks
+from skmtl._objectives import Batch, StayNear, Tasks
 from skmtl._private import Private, init_private, private_attributes
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skmtl._threads import map_row_blocks, workers
@@ -37,6 +39,8 @@ from skmtl.head_penalties import HEAD_PENALTIES, Heads
 
 #: Weight matrices that weight decay reaches beside encoder and decoder.
 DECAYED = (*WEIGHTS, "W_head_own", "W_enc_own")
+#: Fitted attributes that a fit with other parameters may lack.
+OPTIONAL_ATTRIBUTES = ("affinity_", "head_selection_", "task_private_coef_", "task_skip_coef_")
 MatrixLike = Any  # array-like, SciPy sparse, pandas or polars
 
 
@@ -320,31 +324,62 @@ class MultiTaskSAE(
         )
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         watched = (self, context, X, y, objective, problem.data, attributes)
-        pretrain_curve = self.pretrain_loss_curve_ if goes_on else []
-        if pretrain_iter:
-            watch = _fitting.EpochWatch(*watched, "pretraining epoch")
-            pretrain_curve = self._pretrain(problem, watch)
+        pretrain_curve, history = self._run(
+            problem, max_iter, partial(_fitting.EpochWatch, *watched)
+        )
+        if goes_on:
+            pretrain_curve = self.pretrain_loss_curve_
+        chosen = {} if max_iter is not None else self._choose_heads(problem)
+        fitted = attributes(problem.params) | {"pretrain_loss_curve_": pretrain_curve} | chosen
+        for name in OPTIONAL_ATTRIBUTES:  # of an earlier fit
+            self.__dict__.pop(name, None)
+        if objective.tasks.average is not None:
+            fitted["affinity_"] = affinity(problem.state)
+        _fitting.publish(self, fitted, problem.state, history, goes_on)
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _run(self, problem, max_iter=None, watch_of=lambda what: None):
+        """Pretrain and train in place; the loss curve of the former, the history of the latter."""
+        pretrain_curve = []
+        if self.pretrain_iter and not problem.goes_on:
+            pretrain_curve = self._pretrain(problem, watch_of("pretraining epoch"))
         history = _fitting.train(
             self,
-            objective,
+            problem.objective,
             problem.params,
             problem.state,
             problem.data,
             max_iter=max_iter,
             stops=max_iter is None,
             validation=problem.held_out,
-            watch=_fitting.EpochWatch(*watched),
+            watch=watch_of("epoch"),
         )
-        if max_iter is None and getattr(objective.tasks.penalty, "finishes", False):
+        if max_iter is None and getattr(problem.objective.tasks.penalty, "finishes", False):
             with workers(self.n_jobs):
-                finish_heads(objective, problem.params, problem.data)
-        fitted = attributes(problem.params) | {"pretrain_loss_curve_": pretrain_curve}
-        self.__dict__.pop("affinity_", None)  # of an earlier fit
-        if objective.tasks.average is not None:
-            fitted["affinity_"] = affinity(problem.state)
-        _fitting.publish(self, fitted, problem.state, history, goes_on)
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
-        return self
+                finish_heads(problem.objective, problem.params, problem.data)
+        return pretrain_curve, history
+
+    def _choose_heads(self, problem):
+        """After ``fit``: put other heads in place of trained ones; what to publish of it."""
+        return {}
+
+    def _params_without(self, problem, kept):
+        """Parameters of a model fitted like this one, to the rows ``kept``, (n,) of bool."""
+        X, labels, label_weight = problem.data.batch
+        batch = Batch(X[kept], labels[kept], label_weight[kept])
+        groups = problem.data.groups
+        if groups is not None:
+            groups = _balancing.label_groups(batch.labels)
+        data = replace(problem.data, batch=batch, weight=problem.data.weight[kept], groups=groups)
+        parts = data, problem.targets, problem.alone, problem.objective, problem.state["scale"]
+        params, state = self._start(*parts)
+        state["scale"] = problem.state["scale"]
+        again = replace(problem, data=data, params=params, state=state, goes_on=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the fit to all rows has told
+            self._run(again)
+        return params
 
     def _pretrain(self, problem, watch):
         """Epochs of reconstruction alone; the optimizer's state ends with them."""

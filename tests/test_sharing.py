@@ -7,8 +7,10 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 
 from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
+from skmtl._logistic import STRENGTHS, fit_logistic
 from skmtl.datasets import make_multitask_classification
 from skmtl.head_penalties import L2, GroupSparse, TowardsMean
 from skmtl.sparsifiers import TopK
@@ -324,3 +326,79 @@ def test_only_tasks_with_the_same_classes_are_drawn_together(rng):
 def test_bad_parameters(params, message, tasks):
     with pytest.raises(ValueError, match=message):
         clf(**params).fit(*tasks)
+
+
+# --- the guard -----------------------------------------------------------------------------------
+
+
+def linear_and_shared(n, rng):
+    """Task 0 is linear in X; task 1 is in what a narrow code can hold."""
+    Z = rng.random((n, 3)) * (rng.random((n, 3)) < 0.5)
+    X = np.hstack([Z @ rng.standard_normal((3, 12)), rng.standard_normal((n, 8))])
+    parity = (Z > 0).sum(axis=1) % 2
+    return X, np.column_stack([X[:, 12:].sum(axis=1) > 0, parity]).astype(float)
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+def test_the_guard_takes_what_is_better(sparse, rng):
+    X, Y = linear_and_shared(900, rng)
+    rows = sp.csr_array(X) if sparse else X
+    options = {"sparsifier": TopK(2), "max_iter": 40, "reconstruction_weight": 5.0}
+    shared = clf(4, **options).fit(rows[:600], Y[:600])
+    guarded = clf(4, head_selection="cv", **options).fit(rows[:600], Y[:600])
+    assert guarded.head_selection_[0] in ("raw", "both")
+    accuracy = [(m.predict(rows[600:]) == Y[600:]).mean(axis=0) for m in (shared, guarded)]
+    assert accuracy[1][0] > accuracy[0][0] + 0.1
+    assert accuracy[1][1] >= accuracy[0][1] - 0.05
+    assert_array_equal(guarded.components_, shared.components_)  # the code is the same
+    for t, chosen in enumerate(guarded.head_selection_):
+        assert guarded.task_map_[:, t].any() == (chosen != "raw")
+        assert guarded.task_skip_coef_[t].any() == (chosen != "shared")
+    again = clf(4, head_selection="cv", n_jobs=2, **options).fit(rows[:600], Y[:600])
+    assert_array_equal(again.predict_proba(rows)[0], guarded.predict_proba(rows)[0])
+    pickle.loads(pickle.dumps(guarded)).partial_fit(rows, Y).predict(rows)
+    assert not hasattr(guarded.set_params(head_selection="shared").fit(rows, Y), "head_selection_")
+
+
+def test_the_guard_equals_logistic_regression_where_it_takes_it(rng):
+    X, Y = linear_and_shared(400, rng)
+    model = clf(2, head_selection="cv", max_iter=2).fit(X, Y)
+    assert model.head_selection_[0] == "raw"
+    W, b = min(
+        (fit_logistic(X, Y[:, 0].astype(int), np.ones(400), 2, C) for C in STRENGTHS),
+        key=lambda head: np.abs(head[0] - model.task_skip_coef_[0]).max(),
+    )
+    assert_allclose(model.task_skip_coef_[0], W, atol=1e-8)
+    assert_allclose(model.task_intercept_[0], b, atol=1e-8)
+
+
+def test_the_guard_keeps_tasks_of_few_labels(tasks):
+    X, Y = tasks
+    few = Y.copy()
+    few[np.flatnonzero(few[:, 1] == 2)[2:], 1] = NAN  # two labels of a class
+    few[:, 2] = NAN
+    with pytest.warns(UserWarning, match="no label at all"):
+        model = clf(head_selection="cv", n_private_components=2, max_iter=3).fit(X, few)
+    assert model.head_selection_.tolist()[1:] == ["shared", "shared"]
+    assert set(model.head_selection_) <= {"shared", "raw", "both"}
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("n_classes", [1, 2, 3])
+def test_fit_logistic_is_scikit_learns(n_classes, sparse, rng):
+    """On standardised rows, weights brought back to the rows as they were."""
+    R, label = rng.random((80, 4)) * [1, 10, 0.1, 0] + 5, rng.integers(0, n_classes, 80)
+    weight = rng.uniform(0.5, 2, 80)
+    rows = sp.csr_array(R - 5) if sparse else R
+    W, b = fit_logistic(rows, label, weight, n_classes + 1, 0.5)  # a class that no row has
+    assert W.shape == (n_classes + 1, 4)
+    scores = rows @ W.T + b
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert p[:, -1].max() < 1e-3
+    if n_classes == 1:
+        assert_allclose(p[:, 0], 1, atol=1e-6)
+        return
+    held = R - 5 if sparse else R - np.average(R, axis=0, weights=weight)
+    scale = np.sqrt(np.cov(R.T, aweights=weight, ddof=0).diagonal()[:3])
+    model = LogisticRegression(C=0.5).fit(held[:, :3] / scale, label, weight / weight.mean())
+    assert_allclose(p[:, :n_classes], model.predict_proba(held[:, :3] / scale), atol=2e-3)
