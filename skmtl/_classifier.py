@@ -1,6 +1,7 @@
 """MultiTaskSAEClassifier: X -> one label per task, through one shared sparse code."""
 
 import warnings
+from copy import deepcopy
 from functools import partial
 from itertools import pairwise
 from typing import Any, Self
@@ -14,10 +15,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl import _fitting, _validation
+from skmtl._added import with_head, with_moments, with_task
 from skmtl._class_weight import class_weights
 from skmtl._heads import init_skip
+from skmtl._logistic import best_strength, fit_logistic
 from skmtl._multitask import MatrixLike, MultiTaskSAE
-from skmtl._selection import select_heads
+from skmtl._selection import code_and_X, select_heads
 from skmtl._sklearn import StrOptions, fit_context, with_callbacks
 from skmtl._softmax_heads import softmax_by_task
 from skmtl._targets import TaskLabels
@@ -249,6 +252,8 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         "missing_label": "no_validation",
     }
 
+    _state: dict
+
     def __init__(
         self,
         n_components: int = 64,
@@ -436,6 +441,82 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             X, y, sample_weight, task_mask, goes_on=True, streamed=True, declared=classes
         )
         return self._train(problem, max_iter=1)
+
+    @_validation.transactional
+    def add_task(
+        self,
+        X: MatrixLike,
+        y: Labels,
+        name: str | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Add a head for one more task on the code as it is.
+
+        The head is a logistic regression on what the other heads read, shared code and, with
+        ``skip_connection``, X, with its strength chosen by cross-validation. Code and other heads
+        stay as they are: predictions for the tasks there were keep their bits.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows of the new task; few are enough.
+        y : array-like of shape (n_samples,)
+            Its labels, of two classes or more; rows with a gap are left out.
+        name : str, default=None
+            Its name in ``task_names_in_``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        self : object
+            The classifier, with one task more. A one-dimensional y has become the first of two.
+
+        Raises
+        ------
+        ValueError
+            If y is not one-dimensional or has fewer than two classes; if a task of that name is
+            there.
+
+        Notes
+        -----
+        ``class_weight`` counts if it is "balanced". ``partial_fit`` and ``warm_start`` then expect
+        a y of all tasks and train all heads and the code; the balancer starts anew. The added task
+        has no private latents.
+        """
+        X = self._check_rows(X)
+        added, codes = TaskLabels.learn(y, self.missing_label)
+        known = self._targets.names or []
+        if added.n_tasks != 1 or len(added.classes[0]) < 2 or name in known:
+            raise ValueError(
+                "add_task needs a y of one task with at least two classes and a name that is not "
+                f"taken; got {added.n_tasks} task(s), {len(added.classes[0])} class(es) in the "
+                f"first, name={name!r} beside {known}. Call it once for each task."
+            )
+        check_consistent_length(X, codes)
+        weight, _ = _validation.check_weight(sample_weight, X)
+        if isinstance(self.class_weight, str):
+            of_entries = weight[:, None] * (codes >= 0)
+            weight = weight * class_weights(self.class_weight, added, codes, of_entries)[:, 0]
+        held = (codes[:, 0] >= 0) & (weight > 0)
+        label, weight, n_classes = codes[held, 0], weight[held], len(added.classes[0])
+        params, objective, state = self._params, self._objective, deepcopy(self._state)
+        with workers(self.n_jobs):
+            R = code_and_X(objective, params, X[held], "W_skip" in params)
+            C = best_strength(R, label, weight, n_classes)
+            W, b = fit_logistic(R, label, weight, n_classes, C)
+        width = params["W_head"].shape[1]
+        targets = self._targets.with_task(added.classes[0], name)
+        state["optimizer"] = with_moments(state, n_classes)
+        state["priors"] = [*state["priors"], np.bincount(label, weight) / weight.sum()]
+        state["balancer"] = objective.tasks.balancer.init(targets.n_tasks, state["priors"])
+        state.pop("gramian", None)
+        state["scale"]["label_weight"] = np.append(state["scale"]["label_weight"], 0)
+        params = with_head(params, W[:, :width], W[:, width:], b)
+        objective = with_task(objective, targets.offsets)
+        self.__dict__.update(self._attributes(params, targets, objective))
+        self._state = state
+        return self
 
     def _learn_targets(self, y, task_mask, goes_on, classes):
         """Classes and codes of y; the fitted classes where the fit goes on."""

@@ -11,6 +11,7 @@ scores are only formed where there is a label.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -150,17 +151,29 @@ def init_skip(n_features, offsets, dtype):
     return {"W_skip": np.zeros((offsets[-1], n_features), dtype=dtype)}
 
 
-def scores(params, code, X=None, own=None, offsets=None):
+def scores(params, code, X=None, own=None, offsets=None, later=()):
     """(n, total number of classes). ``X`` is what ``W_skip`` reads, where there is one.
 
-    ``own`` is the code of private latents, where there are some.
+    ``own`` is the code of private latents, where there are some. ``later`` holds the first classes
+    of heads that were added to a fitted model: their products are apart, so that the bits of
+    earlier ones stay as they were.
     """
-    out = _linalg.matmul(code, np.ascontiguousarray(params["W_head"].T)) + params["b_head"]
-    if "W_skip" in params:
-        W_skip = params["W_skip"]
-        out += _linalg.product(X, W_skip, _scratch.empty("skip", out.shape, W_skip.dtype))
+    edges = [0, *later, len(params["b_head"])]
+    parts = [_scores_of(params, code, X, slice(*pair)) for pair in pairwise(edges)]
+    out = parts[0] if len(parts) == 1 else np.hstack(parts)
     if own is not None:
         _private.add_scores(own, params["W_head_own"], offsets, out)
+    return out
+
+
+def _scores_of(params, code, X, classes):
+    W_head, b_head = params["W_head"][classes], params["b_head"][classes]
+    out = _linalg.matmul(code, np.ascontiguousarray(W_head.T)) + b_head
+    if "W_skip" in params:
+        W_skip = params["W_skip"][classes]
+        if not W_skip.flags.c_contiguous:
+            W_skip = np.asfortranarray(W_skip)  # some rows of an array in this order
+        out += _linalg.product(X, W_skip, _scratch.empty("skip", out.shape, W_skip.dtype))
     return out
 
 

@@ -213,6 +213,7 @@ class MultiTaskSAE(
             _balancing.warn_of_few_labels(balancer, data.batch.labels, self.batch_size)
         if goes_on:
             params, state = _fitting.resume(self, objective)
+            objective.tasks.later = self._objective.tasks.later
             _fitting.add_arrays(self, params, state, self._init_skip(params, targets))
         else:
             params, state = self._start(data, targets, alone, objective, scale)
@@ -298,8 +299,8 @@ class MultiTaskSAE(
         params.update(self._init_skip(params, targets))
         if objective.private is not None:
             params.update(init_private(objective.private, targets.offsets, params, state["rng"]))
-        priors = _priors(data, targets.offsets)
-        state["balancer"] = objective.tasks.balancer.init(targets.n_tasks, priors)
+        state["priors"] = _priors(data, targets.offsets)
+        state["balancer"] = objective.tasks.balancer.init(targets.n_tasks, state["priors"])
         return params, state
 
     def _init_skip(self, params, targets):

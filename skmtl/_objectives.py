@@ -174,6 +174,7 @@ class Tasks:
     dropout: float = 0.0  # share of the code's latents that heads do not see in a training step
     penalty: Any = None  # on the heads' weights, and
     heads: Any = None  # whose these are, as it is told
+    later: tuple = ()  # the first classes of heads that were added to a fitted model
 
     def __post_init__(self):
         kinds = np.broadcast_to(self.kinds, len(self.offsets) - 1)
@@ -399,7 +400,7 @@ class Objective:
         X = _linalg.as_rows(X)
         code, own = self.read_by_heads(params, X)
         tasks: Any = self.tasks
-        return _heads.scores(params, code, X, own, tasks.offsets)
+        return _heads.scores(params, code, X, own, tasks.offsets, tasks.later)
 
     def read_by_heads(self, params, X):
         """Code of rows, and that of all tasks' private latents, where there are some."""

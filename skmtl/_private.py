@@ -168,6 +168,7 @@ def encode(private, params, rows, shifted, allowed=None):
     n_tasks = n_latents // private.size
     if allowed is None:
         allowed = np.ones((n_rows, n_tasks), bool)
+    allowed = allowed[:, :n_tasks]  # a task added to a fitted model has no block
     k = min(private.k, private.size)
     indices = np.empty((n_rows, n_tasks * k), np.int32)
     values, counts = np.empty(indices.shape, product.dtype), np.empty(n_rows, np.int64)
@@ -205,7 +206,9 @@ def private_attributes(params, offsets, attributes):
     }
     out = {n: np.concatenate([attributes[n], params[own]]) for n, own in both.items()}
     heads = [params["W_head_own"][first:stop] for first, stop in pairwise(offsets)]
-    read = block_diag(*((head != 0).any(axis=0)[:, None] for head in heads)).astype(bool)
+    n_blocks = len(params["W_dec_own"]) // params["W_head_own"].shape[1]
+    read = block_diag(*((head != 0).any(axis=0)[:, None] for head in heads[:n_blocks]))
+    read = np.pad(read.astype(bool), ((0, 0), (0, len(heads) - n_blocks)))
     task_map = np.concatenate([attributes["task_map_"], read])
     return out | {"task_private_coef_": heads, "task_map_": task_map}
 

@@ -54,10 +54,10 @@ def select_heads(objective, params, data, fit_without, seed):
     for f in range(N_FOLDS):
         own = fit_without(folds != f)
         scores = _in_blocks(data.batch.X, lambda X, own=own: objective.scores(own, X))
-        R = _code_and_X(objective, own, data.batch.X)
+        R = code_and_X(objective, own, data.batch.X)
         for t in judged:
             totals[t] += _losses(data, scores, R, t, offsets, folds == f)
-    R = _code_and_X(objective, params, data.batch.X)
+    R = code_and_X(objective, params, data.batch.X)
     for t in judged:
         best = int(np.argmin(totals[t]))  # the first of equals: shared
         if best == 0:
@@ -103,13 +103,13 @@ def _set_head(params, head, W, b):
         params["W_head_own"][head] = 0
 
 
-def _code_and_X(objective, params, X):
-    """The code beside X, sparse if one of them is."""
+def code_and_X(objective, params, X, with_X=True):
+    """The code, with X beside it or not; sparse if one of them is."""
 
     def read(rows):
         code, _ = objective.read_by_heads(params, _linalg.as_rows(rows))
         own = code.copy() if isinstance(code, np.ndarray) else _linalg.to_scipy(code)
-        return _beside(own, rows)
+        return _beside(own, rows) if with_X else own
 
     return _in_blocks(X, read)
 

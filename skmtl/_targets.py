@@ -266,6 +266,14 @@ class TaskLabels:
         """Columns of the heads' scores: task t owns ``offsets[t]:offsets[t + 1]``."""
         return np.concatenate([[0], np.cumsum([len(c) for c in self.classes])]).astype(np.int64)
 
+    def with_task(self, classes, name=None):
+        """These labels and one more task; 1-D labels become the first of two tasks."""
+        names = self.names
+        if names is not None or name is not None:
+            names = [str(self.name(t)) for t in range(self.n_tasks)]
+            names.append(str(self.n_tasks if name is None else name))
+        return TaskLabels([*self.classes, classes], names, False, self.missing_label)
+
     def name(self, t):
         return self.names[t] if self.names is not None else t
 

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
@@ -402,3 +403,88 @@ def test_fit_logistic_is_scikit_learns(n_classes, sparse, rng):
     scale = np.sqrt(np.cov(R.T, aweights=weight, ddof=0).diagonal()[:3])
     model = LogisticRegression(C=0.5).fit(held[:, :3] / scale, label, weight / weight.mean())
     assert_allclose(p[:, :n_classes], model.predict_proba(held[:, :3] / scale), atol=2e-3)
+
+
+# --- one more task -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"skip_connection": True}, {"n_private_components": 2}, {"sparsifier": None}],
+    ids=str,
+)
+def test_add_task(sparse, options, tasks):
+    X, Y = tasks
+    rows = sp.csr_array(X * (X > 0)) if sparse else X
+    model = clf(64, **options).fit(rows, Y[:, :2])
+    old = model.predict_proba(rows)
+    code = model.transform(rows)
+    few = rows[:80]
+    for name in (None, "more"):
+        model.add_task(few, Y[:80, 2].astype(object), name)
+    assert model.n_outputs_ == 4 and len(model.classes_) == len(model.task_coef_) == 4
+    assert model.task_map_.shape == (64 + 4 * ("n_private_components" in options), 4)
+    assert model.task_names_in_.tolist() == ["0", "1", "2", "more"]
+    for before, after in zip(old, model.predict_proba(rows), strict=False):
+        assert_array_equal(before, after)
+    assert_array_equal(code, model.transform(rows))
+    assert_array_equal(model.predict_proba(rows)[2], model.predict_proba(rows)[3])
+    assert (model.predict(rows)[:80, 2] == Y[:80, 2]).sum() > 0.5 * np.isfinite(Y[:80, 2]).sum()
+    all_labels = np.column_stack([Y, Y[:, 2]])
+    assert 0.3 < model.score(rows, all_labels) <= 1
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(again.predict_proba(rows)[3], model.predict_proba(rows)[3])
+    again.partial_fit(rows, all_labels)
+    assert np.abs(again.task_coef_[2] - model.task_coef_[2]).max() > 0
+    assert np.isfinite(again.predict_proba(rows)[3]).all()
+    with pytest.raises(ValueError, match="y must have 4 tasks"):
+        again.score(rows, Y)
+
+
+@pytest.mark.parametrize("balancer", instances.BALANCERS, ids=repr)
+def test_add_task_with_every_balancer(balancer, tasks):
+    X, Y = tasks
+    model = clf(balancer=balancer, compute_affinity=True).fit(X, Y[:, :2])
+    model.add_task(X, Y[:, 2]).partial_fit(X, Y)
+    assert model.affinity_.shape == (3, 3)
+
+
+def test_add_task_to_one_dimensional_labels(tasks):
+    X, Y = tasks
+    y = np.array(["a", "b"])[(Y[:, 0] > 0).astype(int)]
+    model = clf().fit(X, y)
+    old = model.predict_proba(X)
+    model.add_task(X, Y[:, 1], sample_weight=np.linspace(0, 1, 300))
+    assert_array_equal(model.predict_proba(X)[0], old)
+    predicted = model.predict(X)
+    assert predicted.shape == (300, 2) and set(predicted[:, 0]) <= {"a", "b"}
+    assert not hasattr(model, "decision_function")
+
+
+def test_add_task_learns_from_few_rows():
+    """A task on the same atoms, from 40 rows: better on the code than on X."""
+    better = []
+    for seed in range(3):
+        X, Y, _ = make_multitask_classification(
+            2000, 60, 9, n_shared=8, n_private=0, n_active=3, noise=0.1, random_state=seed
+        )
+        model = clf(8, sparsifier=TopK(3), pretrain_iter=30, max_iter=30).fit(X, Y[:, :8])
+        model.add_task(X[:40], Y[:40, 8])
+        alone = LogisticRegression().fit(X[:40], Y[:40, 8]).score(X[40:], Y[40:, 8])
+        better.append((model.predict(X[40:])[:, 8] == Y[40:, 8]).mean() - alone)
+    assert np.mean(better) > 0
+
+
+def test_add_task_refuses(tasks):
+    X, Y = tasks
+    model = clf(max_iter=2).fit(X, Y)
+    for bad, name in ((Y, None), (np.zeros(300), None)):
+        with pytest.raises(ValueError, match="one task with at least two classes"):
+            model.add_task(X, bad, name)
+    with pytest.raises(ValueError, match="name that is not taken"):
+        model.add_task(X, Y[:, 0], "a").add_task(X, Y[:, 0], "a")
+    with pytest.raises(ValueError, match="features"):
+        model.add_task(X[:, 1:], Y[:, 0])
+    with pytest.raises(NotFittedError):
+        clf().add_task(X, Y[:, 0])
