@@ -10,6 +10,7 @@ from skmtl._version import __version__
 
 if TYPE_CHECKING:
     from skmtl._classifier import MultiTaskSAEClassifier
+    from skmtl._regressor import MultiTaskSAERegressor
     from skmtl._stacking import stack_tasks, unstack_tasks
     from skmtl._transformer import SparseAutoencoderTransformer
     from skmtl._warmup import warmup
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _HOME = {
     "SparseAutoencoderTransformer": "skmtl._transformer",
     "MultiTaskSAEClassifier": "skmtl._classifier",
+    "MultiTaskSAERegressor": "skmtl._regressor",
     "stack_tasks": "skmtl._stacking",
     "unstack_tasks": "skmtl._stacking",
     "warmup": "skmtl._warmup",
@@ -24,6 +26,7 @@ _HOME = {
 
 __all__ = [
     "MultiTaskSAEClassifier",
+    "MultiTaskSAERegressor",
     "SparseAutoencoderTransformer",
     "__version__",
     "stack_tasks",

@@ -23,7 +23,7 @@ from skmtl._multitask import MatrixLike, MultiTaskSAE
 from skmtl._selection import code_and_X, select_heads
 from skmtl._sklearn import StrOptions, fit_context, with_callbacks
 from skmtl._softmax_heads import softmax_by_task
-from skmtl._targets import TaskLabels
+from skmtl._targets import Entries, TaskLabels
 from skmtl._threads import workers
 
 Labels = Any
@@ -245,6 +245,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
     True
     """
 
+    _head = "softmax"
     _parameter_constraints = {
         **MultiTaskSAE._parameter_constraints,
         "head_selection": [StrOptions({"shared", "cv"})],
@@ -514,7 +515,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         state["scale"]["label_weight"] = np.append(state["scale"]["label_weight"], 0)
         params = with_head(params, W[:, :width], W[:, width:], b)
         objective = with_task(objective, targets.offsets)
-        self.__dict__.update(self._attributes(params, targets, objective))
+        self.__dict__.update(self._attributes(params, targets, objective, state["scale"]))
         self._state = state
         return self
 
@@ -535,7 +536,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
                     f"{[c.tolist() for c in labels.classes]}, not "
                     f"{[c.tolist() for c in self._targets.classes]}. Fit a new estimator."
                 )
-            return self._targets, codes
+            return self._targets, Entries(codes)
         for t, found in enumerate(labels.classes):
             if len(found) < 2:
                 what = (
@@ -545,7 +546,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
                 )
                 # stacklevel: the line that called fit
                 warnings.warn(f"Task {labels.name(t)!r} has {what}", UserWarning, stacklevel=7)
-        return labels, codes
+        return labels, Entries(codes)
 
     def _kinds(self, targets):
         """Tasks with the same classes are of one kind."""
@@ -555,7 +556,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
     def _entry_weight(self, targets, codes, weight):
         return class_weights(self.class_weight, targets, codes, weight)
 
-    def _target_attributes(self, params, targets):
+    def _target_attributes(self, params, targets, scale):
         heads = [slice(*pair) for pair in pairwise(targets.offsets)]
         return {
             "classes_": targets.classes[0] if targets.one_d else targets.classes,
@@ -670,8 +671,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         labels = self._targets
         codes = labels.encode(y, allow_unseen=True)
         check_consistent_length(X, codes)
-        weight, of_labels = _validation.check_weight(sample_weight, X, labels.n_tasks)
-        label_weight = (weight[:, None] if of_labels is None else of_labels) * (codes != -1)
+        _, label_weight = _validation.check_entry_weight(sample_weight, X, codes != -1)
         correct = _argmax_by_task(self._scores(X), labels.offsets) == codes
         total = label_weight.sum(axis=0)
         if not total.any():

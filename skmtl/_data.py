@@ -11,12 +11,16 @@ from skmtl._validation import held_out
 
 
 class WeightedRows(NamedTuple):
-    """Checked rows with their weights; labels and their weights where there are tasks."""
+    """Checked rows with their weights; labels and their weights where there are tasks.
+
+    ``values`` are real targets as they were given, zero in gaps.
+    """
 
     X: Any
     weight: np.ndarray
     codes: np.ndarray | None = None
     label_weight: np.ndarray | None = None
+    values: np.ndarray | None = None
 
     def take(self, rows):
         return WeightedRows._make(None if part is None else part[rows] for part in self)
@@ -36,12 +40,12 @@ def training_data(estimator, table, validation, loss, kept=None):
         table = table.take(held)
     scale = scale_of(table, loss, kept)
     if validation is not None:
-        validation = scaled(validation, scale_of(validation))
+        validation = scaled(validation, {**scale_of(validation), **of_targets(scale)})
     return scaled(table, scale), validation, scale
 
 
 def scale_of(table, loss=None, kept=None):
-    """Mean row weight, mean label weight of each task, and the loss of the best constant.
+    """Mean weights of rows and of labels, units of real targets, loss of the best constant.
 
     Zero where these rows do not tell. What an earlier call told stays: chunks of a stream are
     measured alike.
@@ -52,9 +56,35 @@ def scale_of(table, loss=None, kept=None):
     if loss is not None:
         moments = _linalg.weighted_moments(table.X, table.weight)
         scale["unit"] = np.asarray(loss.baseline(*moments))
+    if table.values is not None:
+        scale["target_mean"], scale["target_scale"] = _units(table.values, table.label_weight)
     for name, value in (kept or {}).items():
-        scale[name] = np.where(value > 0, value, scale[name])
+        told = kept["target_scale" if name == "target_mean" else name] > 0
+        scale[name] = np.where(told, value, scale[name])
     return scale
+
+
+def of_targets(scale):
+    """The part of the scale that the heads' parameters are measured in."""
+    return {name: scale[name] for name in ("target_mean", "target_scale") if name in scale}
+
+
+def _units(values, weight):
+    """Weighted mean and standard deviation of each column, (T,).
+
+    The deviation is 1 where all values are the same; both are 0 without any weight.
+    """
+    counts = weight > 0
+    lowest = np.min(values, axis=0, where=counts, initial=np.inf)
+    lowest = np.where(counts.any(axis=0), lowest, 0)
+    above = np.where(counts, values - lowest, 0)  # from there, a constant has no rounding error
+    spread = above.max(axis=0, initial=0)
+    above /= _or_one(spread)  # no square overflows
+    share = weight / _or_one(weight.max(axis=0, initial=0))
+    share /= _or_one(share.sum(axis=0))
+    mean = (share * above).sum(axis=0)
+    deviation = np.sqrt((share * (above - mean) ** 2).sum(axis=0))
+    return lowest + spread * mean, _or_one(spread * deviation) * counts.any(axis=0)
 
 
 def _mean(weight):
@@ -67,9 +97,20 @@ def scaled(table, scale):
     dtype, label_weight = table.X.dtype, None
     if table.codes is not None:
         label_weight = (table.label_weight / _or_one(scale["label_weight"])).astype(dtype)
+    if table.values is not None:
+        label_weight *= scale["target_scale"] > 0  # what nothing was learnt of is not judged
     labels = None if table.codes is None else table.codes.astype(np.int32)
-    batch = Batch(table.X, labels, label_weight)
+    batch = Batch(table.X, labels, label_weight, _standardized(table, scale, dtype))
     return Data(batch, (table.weight / _or_one(scale["weight"])).astype(dtype))
+
+
+def _standardized(table, scale, dtype):
+    """Real targets in units of their tasks; zero where none counts."""
+    if table.values is None:
+        return None
+    with np.errstate(over="ignore"):  # what validates may lie far off what was trained on
+        targets = (table.values - scale["target_mean"]) / _or_one(scale["target_scale"])
+        return np.where(table.label_weight > 0, targets, 0).astype(dtype)
 
 
 def _or_one(value):

@@ -64,9 +64,10 @@ def finish_heads(objective, params, data):
 
 def _read(objective, params, data, rows):
     """A block of rows, and its code kept for good."""
-    X, labels, label_weight = data.batch
-    share = label_weight.dtype.type(1 / data.n_rows)
-    batch = Batch(_linalg.as_rows(X[rows]), labels[rows], label_weight[rows] * share)
+    X, labels, label_weight, targets = data.batch
+    weight = label_weight[rows] * label_weight.dtype.type(1 / data.n_rows)
+    targets = None if targets is None else targets[rows]
+    batch = Batch(_linalg.as_rows(X[rows]), labels[rows], weight, targets)
     code, own = objective.read_by_heads(params, batch.X)
     return batch, _linalg.with_values(code, _linalg.values(code).copy()), own
 

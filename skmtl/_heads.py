@@ -15,14 +15,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from skmtl import _linalg, _private, _scratch, _softmax_heads
+from skmtl import _linalg, _private, _scratch, _softmax_heads, _squared_heads
 from skmtl._gradients import add_gradient, dense_gradient
 from skmtl._linalg import CSR
 from skmtl._numba import kernel
 from skmtl._threads import for_each_part
 
 #: From a kind of heads to its ``add_losses`` and ``losses_of_labelled``. A task has one kind.
-KINDS: dict = {"softmax": _softmax_heads}
+KINDS: dict = {"softmax": _softmax_heads, "squared_error": _squared_heads}
 #: Arrays of weights of heads, a row for each class.
 WEIGHTS = ("W_head", "W_skip")
 
@@ -138,7 +138,7 @@ def sparse_weights_of_labelled(read, labelled, d_scores, d_W):
 
 
 def init_heads(n_components, offsets, dtype):
-    """Heads start at zero: every class equally likely, whatever the code."""
+    """Heads start at zero: every class equally likely, or the mean, whatever the code."""
     n_classes = offsets[-1]
     return {
         "W_head": np.zeros((n_classes, n_components), dtype=dtype),

@@ -2,9 +2,14 @@
 
 A subclass says what a target is. Beside ``fit``, ``predict`` and ``score`` it has
 
-``_learn_targets``      what tasks there are, and each row's targets as integer codes
+``_head``               the kind of its heads, of `_heads.KINDS`
+``_learn_targets``      what tasks there are, and the `Entries` of each row
 ``_entry_weight``       weight of each entry beside ``sample_weight``
 ``_target_attributes``  what is published of the heads
+
+Tasks of both kinds in one model differ in their heads alone: `Tasks` takes the kind of each task,
+and labels and real targets lie beside each other in a `Batch`. What such an estimator would need
+of its own is to be told which columns of y are which, and to predict and score column by column.
 """
 
 import warnings
@@ -50,7 +55,7 @@ class Problem:
 
     X: Any  # as checked
     y: Any  # as given
-    targets: Any  # what a target is: `TaskLabels`
+    targets: Any  # what a target is: `TaskLabels` or `TaskTargets`
     data: _data.Data
     held_out: _data.Data | None
     alone: Any  # objective of pretraining
@@ -68,6 +73,8 @@ class MultiTaskSAE(
     BaseEstimator,
 ):
     """One sparse code shared by several tasks, and a head for each."""
+
+    _head: str
 
     _parameter_constraints: dict = {
         **_fitting.COMMON_CONSTRAINTS,
@@ -196,14 +203,14 @@ class MultiTaskSAE(
                 "is None."
             )
         X = _validation.check_X(self, X, loss, reset=not goes_on)
-        targets, codes = self._learn_targets(y, task_mask, goes_on, declared)
-        check_consistent_length(X, codes)
+        targets, entries = self._learn_targets(y, task_mask, goes_on, declared)
+        check_consistent_length(X, entries.codes)
         data, held_out, scale = _data.training_data(
             self,
-            self._weighed(X, codes, sample_weight, targets, streamed),
+            self._weighed(X, entries, sample_weight, targets, streamed),
             self._validation_table(validation, targets, loss),
             loss,
-            self._state["scale"] if streamed and goes_on else None,
+            self._kept_scale(streamed) if goes_on else None,
         )
         if self.batching == "task_balanced":
             data = replace(data, groups=_balancing.label_groups(data.batch.labels))
@@ -230,17 +237,24 @@ class MultiTaskSAE(
             )
         return loss, sparsifier
 
-    def _weighed(self, X, codes, sample_weight, targets, streamed):
+    def _kept_scale(self, streamed):
+        """What stays of the units of the fit that goes on: in a stream all of them."""
+        scale = self._state["scale"]
+        return scale if streamed else _data.of_targets(scale)
+
+    def _weighed(self, X, entries, sample_weight, targets, streamed):
         """The rows with the weights of rows and entries."""
-        weight, of_entries = _validation.check_weight(sample_weight, X, targets.n_tasks)
-        entry_weight = (weight[:, None] if of_entries is None else of_entries) * (codes >= 0)
-        entry_weight = entry_weight * self._entry_weight(targets, codes, entry_weight)
+        weight, entry_weight = _validation.check_entry_weight(sample_weight, X, entries.codes >= 0)
+        entry_weight = entry_weight * self._entry_weight(targets, entries.codes, entry_weight)
         if not streamed and not entry_weight.any():  # a chunk of partial_fit may bring no label
             raise ValueError(
-                "y must hold at least one label that counts; with these sample weights and class "
-                "weights all labels have weight zero."
+                "y must hold at least one label that counts; with these weights all labels have "
+                "weight zero."
             )
-        return _data.WeightedRows(X, weight, codes, entry_weight)
+        return _data.WeightedRows(X, weight, entries.codes, entry_weight, entries.values)
+
+    def _entry_weight(self, targets, codes, weight):
+        return 1.0
 
     def _validation_table(self, validation, targets, loss):
         """The rows given to validate on, each label of weight one; None without any."""
@@ -250,11 +264,12 @@ class MultiTaskSAE(
         if X_val is None:
             return None
         X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
-        codes = targets.encode(y_val, name="y_val")
+        codes, values = targets.entries(y_val, name="y_val")
         check_consistent_length(X_val, codes)
         if not (codes >= 0).any():
             raise ValueError("y_val must hold at least one label; got only missing values.")
-        return _data.WeightedRows(X_val, np.ones(X_val.shape[0]), codes, (codes >= 0).astype(float))
+        weight = np.ones(X_val.shape[0])
+        return _data.WeightedRows(X_val, weight, codes, (codes >= 0).astype(float), values)
 
     def _objectives(self, scale, data, targets, loss, sparsifier):
         """What pretraining minimizes, and what joint training minimizes."""
@@ -263,6 +278,7 @@ class MultiTaskSAE(
             targets.offsets,
             balancer,
             _few_labelled(data.batch.labels, targets.offsets),
+            self._head,
             average=_balancing.average_for(balancer, self.compute_affinity),
             task_weights=_balancing.check_task_weights(self.task_weights, targets),
             dropout=float(self.head_dropout),
@@ -317,7 +333,7 @@ class MultiTaskSAE(
         X, y, objective, goes_on = problem.X, problem.y, problem.objective, problem.goes_on
 
         def attributes(params):
-            return self._attributes(params, problem.targets, objective)
+            return self._attributes(params, problem.targets, objective, problem.state["scale"])
 
         pretrain_iter = 0 if goes_on else self.pretrain_iter
         context = self._init_callback_context(
@@ -367,8 +383,7 @@ class MultiTaskSAE(
 
     def _params_without(self, problem, kept):
         """Parameters of a model fitted like this one, to the rows ``kept``, (n,) of bool."""
-        X, labels, label_weight = problem.data.batch
-        batch = Batch(X[kept], labels[kept], label_weight[kept])
+        batch = Batch(*(None if array is None else array[kept] for array in problem.data.batch))
         groups = problem.data.groups
         if groups is not None:
             groups = _balancing.label_groups(batch.labels)
@@ -394,7 +409,7 @@ class MultiTaskSAE(
             problem.state["pretrained"] = {name: problem.params[name].copy() for name in names}
         return history.loss_curve
 
-    def _attributes(self, params, targets, objective):
+    def _attributes(self, params, targets, objective, scale):
         """All that depends on the parameters, as attributes by name."""
         out = _fitting.code_attributes(params, objective)
         heads = [slice(*pair) for pair in pairwise(targets.offsets)]
@@ -410,7 +425,7 @@ class MultiTaskSAE(
             out["task_skip_coef_"] = [params["W_skip"][head] for head in heads]
         if targets.names is not None:
             out["task_names_in_"] = np.array(targets.names, dtype=object)
-        return out | self._target_attributes(params, targets)
+        return out | self._target_attributes(params, targets, scale)
 
     # --- after the fit ----------------------------------------------------------------------
 

@@ -21,11 +21,15 @@ from skmtl._refine import refine
 
 
 class Batch(NamedTuple):
-    """Rows of the data. ``labels`` (n, T) integers, -1 for missing; ``label_weight`` (n, T)."""
+    """Rows of the data. ``labels`` (n, T) integers, -1 for missing; ``label_weight`` (n, T).
+
+    For a task of real targets the labels are 0, and the values are in ``targets`` (n, T).
+    """
 
     X: Any
     labels: np.ndarray | None = None
     label_weight: np.ndarray | None = None
+    targets: np.ndarray | None = None
 
 
 @dataclass

@@ -1,11 +1,13 @@
-"""Stacked labels <-> integer codes; the only file that knows what "missing" means.
+"""Stacked targets <-> integer codes and values; the only file that knows what "missing" means.
 
 A gap is NaN, None, ``pd.NA``, ``NaT`` or the declared ``missing_label``. Past this file a label is
-an integer 0..K_t - 1 per task and a gap is -1.
+an integer 0..K_t - 1 per task and a gap is -1. A real target is 0 as a label, and its value is
+beside it; gaps have the value 0.
 """
 
 import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skmtl._arrays import check_sparse_format, refuse_masked
 
+LARGEST = 1e300  # differences and sums of real targets must be numbers, too
 UNSEEN = -2  # a label that fit did not see: wrong in a score, refused in training
 
 
@@ -204,6 +207,13 @@ def _kind(value):
     return "string" if isinstance(value, str) else type(value).__name__
 
 
+class Entries(NamedTuple):
+    """What rows have in each task: the ``codes`` of labels, the ``values`` of real targets."""
+
+    codes: np.ndarray
+    values: np.ndarray | None = None
+
+
 @dataclass
 class TaskLabels:
     """What ``fit`` learns of the labels: the classes of each task, and how to go back.
@@ -294,6 +304,10 @@ class TaskLabels:
                 codes[present, t] = self._encode_task(t, seen, allow_unseen, where)
         return codes
 
+    def entries(self, y, name="y"):
+        """What rows to validate on have."""
+        return Entries(self.encode(y, name=name))
+
     def _encode_task(self, t, seen, allow_unseen, where):
         classes = self.classes[t]
         kinds = {_comparable(label) for label in (seen[0], *classes[:1])}
@@ -333,6 +347,95 @@ class TaskLabels:
             return classes[codes]
         gap = np.nan if self.missing_label is None else self.missing_label
         return np.full(len(codes), gap)
+
+
+@dataclass
+class TaskTargets:
+    """What ``fit`` learns of real targets: which tasks have any, and how to go back.
+
+    Attributes
+    ----------
+    known : ndarray of bool, shape (n_tasks,)
+        Tasks that have a target, or may get one.
+    names : list of str or None
+        Column names, where y had them.
+    one_d : bool
+        Whether y was (n_samples,).
+    """
+
+    known: np.ndarray
+    names: list | None
+    one_d: bool
+
+    @classmethod
+    def learn(cls, y, task_mask=None, declared=False):
+        """Learn which tasks there are; return the targets and the entries.
+
+        ``declared``: all of them are, even those whose targets are yet to come.
+        """
+        table = read_table(y)
+        if not table.columns:
+            raise ValueError(f"y must have at least one task; got shape ({table.n_rows}, 0).")
+        targets = cls(np.ones(len(table.columns), dtype=bool), table.names, table.one_d)
+        entries = targets.entries(y, task_mask=task_mask)
+        if not declared:
+            targets.known = (entries.codes >= 0).any(axis=0)
+            if not targets.known.any():
+                raise ValueError(
+                    "y must hold at least one target; got only missing values (NaN, None, pd.NA"
+                    + ("" if task_mask is None else " or entries that task_mask leaves out")
+                    + ")."
+                )
+        return targets, entries
+
+    @property
+    def n_tasks(self):
+        return len(self.known)
+
+    @property
+    def offsets(self):
+        """Columns of the heads' scores: one for each task that is known."""
+        return np.concatenate([[0], np.cumsum(self.known)]).astype(np.int64)
+
+    def name(self, t):
+        return self.names[t] if self.names is not None else t
+
+    def entries(self, y, name="y", task_mask=None, allow_unknown=False):
+        """Codes, 0 or -1 for a gap, and values, float64, of the tasks of y that are known."""
+        table = read_table(y, name)
+        if len(table.columns) != self.n_tasks:
+            raise ValueError(
+                f"{name} must have {self.n_tasks} tasks, as in fit; got {len(table.columns)}."
+            )
+        mask = _read_mask(task_mask, table) & (self.known | allow_unknown)
+        codes = np.full(mask.shape, -1, dtype=np.int64)
+        values = np.zeros(mask.shape)
+        for t, column in enumerate(table.columns):
+            where = name if table.one_d else f"task {_name(table, t)!r} of {name}"
+            present = ~is_missing(column) & mask[:, t]
+            values[present, t] = _numbers(column[present], where)
+            codes[present, t] = 0
+        return Entries(codes, values)
+
+    def decode(self, scores, mean, scale):
+        """Targets in y's own units and shape from the heads' scores; NaN where nothing is known."""
+        out = np.full((len(scores), self.n_tasks), np.nan)
+        out[:, self.known] = scores
+        out = out * scale + mean
+        return out[:, 0] if self.one_d else out
+
+
+def _numbers(seen, where):
+    """The observed targets of a column as finite float64; errors name ``where``."""
+    if seen.dtype.kind in "mM":
+        raise ValueError(f"Targets must be real numbers; {where} holds {seen.dtype}.")
+    try:
+        values = seen.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Targets must be real numbers; {where} holds others: {error}.") from error
+    if not (np.abs(values) < LARGEST).all():
+        raise ValueError(f"Input y contains infinity or a value too large: {where}.")
+    return values
 
 
 def fits_float(column):

@@ -55,20 +55,20 @@ class Data:
 
     def take(self, index):
         """Some of the rows, in memory that the next ones taken use again."""
-        X, labels, label_weight = self.batch
-        X = _linalg.take_rows(X, index)
-        if labels is not None:
-            labels = _linalg.take_rows(labels, index, "labels")
-            label_weight = _linalg.take_rows(label_weight, index, "label_weight")
-        return Data(Batch(X, labels, label_weight), self.weight[index])
+        taken = {
+            name: None if array is None else _linalg.take_rows(array, index, name)
+            for name, array in self.batch._asdict().items()
+        }
+        return Data(Batch(**taken), self.weight[index])
 
     def as_batch(self, rows):
         """A batch of a slice of the rows, and their weights as shares of that batch."""
-        X, labels, label_weight = self.batch
+        X, labels, label_weight, targets = self.batch
         share = self.weight.dtype.type(1 / (rows.stop - rows.start))
-        if labels is not None and label_weight is not None:
-            labels, label_weight = labels[rows], label_weight[rows] * share
-        return Batch(_linalg.some_rows(X, rows), labels, label_weight), self.weight[rows] * share
+        X, weight = _linalg.some_rows(X, rows), self.weight[rows] * share
+        if labels is None or label_weight is None:
+            return Batch(X), weight
+        return Batch(X, labels[rows], label_weight[rows] * share, _part(targets, rows)), weight
 
     def blocks(self):
         """Slices of at most a fixed number of rows."""

@@ -89,6 +89,12 @@ def check_weight(sample_weight, X, n_tasks=None):
     return (np.ones(n_rows), weight) if two_d else (weight, None)
 
 
+def check_entry_weight(sample_weight, X, present):
+    """Row weights (n,) and the weights of the entries (n, n_tasks) that are ``present``."""
+    weight, of_entries = check_weight(sample_weight, X, present.shape[1])
+    return weight, (weight[:, None] if of_entries is None else of_entries) * present
+
+
 def refuse_early_stopping(estimator):
     """``partial_fit`` runs what it is told to run."""
     if estimator.early_stopping:

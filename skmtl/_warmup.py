@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmtl._classifier import MultiTaskSAEClassifier
+from skmtl._regressor import MultiTaskSAERegressor
 from skmtl._transformer import SparseAutoencoderTransformer
 from skmtl.sparsifiers import TopK
 
@@ -64,3 +65,6 @@ def warmup():
                             n_components, compute_affinity=True, **common
                         )
                         model.fit(rows, labels).predict_proba(rows)
+                    for targets in (X, gaps):
+                        reg = MultiTaskSAERegressor(n_components, **common)
+                        reg.fit(rows, targets).predict(rows)

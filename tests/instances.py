@@ -58,6 +58,8 @@ SPARSIFIERS = [
     L1(alpha=0.3, p_end=0.5),
     Softmax(),
 ]
+#: Kinds of heads: one for all tasks, or that of each task.
+HEADS = ["softmax", "squared_error", ("softmax", "squared_error", "softmax", "squared_error")]
 DEAD_LATENTS = [AuxK(), Resample(), Resample(direction="residual"), Ignore()]
 ADDITIVE_LOSSES = [SquaredError(), LogLoss()]
 MIXTURES = [

@@ -37,6 +37,16 @@ def softmax_losses(scores, offsets, labels, weight):
     return losses
 
 
+def squared_losses(scores, offsets, targets, weight):
+    """Weighted squared error of each task that has a score."""
+    losses = np.zeros(len(offsets) - 1)
+    for t in range(len(losses)):
+        for i in range(len(scores)):
+            if offsets[t] < offsets[t + 1]:
+                losses[t] += weight[i, t] * (scores[i, offsets[t]] - targets[i, t]) ** 2
+    return losses
+
+
 def mixture_log_likelihood(X, log_alpha, means_or_logits, distribution, variance=None):
     """log sum_h alpha_h p_dec(x; h), one row and one component at a time."""
     out = np.empty(len(X))

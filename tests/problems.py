@@ -24,7 +24,16 @@ def labels_with_gaps(n_rows, rng):
 
 
 def small_problem(
-    loss, sparsifier, *, tasks=False, skip=False, private=None, sparse=False, n_rows=12, seed=0
+    loss,
+    sparsifier,
+    *,
+    tasks=False,
+    kinds="softmax",
+    skip=False,
+    private=None,
+    sparse=False,
+    n_rows=12,
+    seed=0,
 ):
     """An objective at a random point: ``objective, params, state, batch, step``."""
     import scipy.sparse as sp
@@ -40,7 +49,8 @@ def small_problem(
     batch = Batch(sp.csr_array(X) if sparse else X)
     part = None
     if tasks:
-        offsets = np.concatenate([[0], np.cumsum(N_CLASSES)])
+        real = np.broadcast_to(kinds, len(N_CLASSES)) == "squared_error"
+        offsets = np.cumsum([0, *np.where(real, np.minimum(N_CLASSES, 1), N_CLASSES)])
         params.update(init_heads(n_components, offsets, np.float64))
         if skip:
             params.update(init_skip(n_features, offsets, np.float64))
@@ -48,8 +58,11 @@ def small_problem(
             params.update(init_private(private, offsets, params, rng))
         balancer = Equal()
         state["balancer"] = balancer.init(len(N_CLASSES), [c or None for c in N_CLASSES])
-        batch = Batch(batch.X, *labels_with_gaps(n_rows, rng))
-        part = Tasks(offsets, balancer)
+        labels, weight = labels_with_gaps(n_rows, rng)
+        batch = Batch(batch.X, np.where(real, np.minimum(labels, 0), labels), weight)
+        part = Tasks(offsets, balancer, kinds=kinds)
+        if real.any():
+            batch = batch._replace(targets=rng.standard_normal(labels.shape) * (labels >= 0))
     # Off the symmetric start, so that no derivative is zero by accident.
     params = {k: v + 0.1 * rng.standard_normal(v.shape) for k, v in params.items()}
     reconstruction = (MixtureLikelihood if isinstance(loss, Mixture) else Additive)(loss)

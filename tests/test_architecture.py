@@ -32,7 +32,7 @@ COMPONENTS = {
     "head_penalties",
 }
 LABELS = {"_targets"}  # the only place that knows "missing"; satellites read labels through it
-SIBLINGS = {"_classifier"}  # they share what is in _multitask
+SIBLINGS = {"_classifier", "_regressor"}  # they share what is in _multitask
 ESTIMATORS = {"_transformer", *SIBLINGS}
 BELOW_ESTIMATORS = {
     *GROUND,
@@ -78,8 +78,9 @@ MAY_IMPORT = {
     "_schedules": set(),
     "_autoencoder": GROUND,
     "_softmax_heads": {"_math", "_numba"},
+    "_squared_heads": {"_numba"},
     "_private": GROUND | {"_autoencoder"},
-    "_heads": GROUND | {"_private", "_softmax_heads"},
+    "_heads": GROUND | {"_private", "_softmax_heads", "_squared_heads"},
     "_constraints": {"_numba"},
     "_gramian": {"_linalg", "_numba"},
     "_balancing": {"_gramian"},
@@ -101,7 +102,7 @@ MAY_IMPORT = {
     "model_selection": LABELS | {"_sklearn", "_stratify"},
     "datasets": {"model_selection"},
     "_warmup": ESTIMATORS | {"sparsifiers"},
-    "__init__": {"_version", "_transformer", "_classifier", "_stacking", "_warmup"},
+    "__init__": {"_version", *ESTIMATORS, "_stacking", "_warmup"},
 }
 
 
@@ -193,7 +194,7 @@ import sys
 import numpy as np
 import scipy.sparse as sp
 import skmtl
-from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
+from skmtl import MultiTaskSAEClassifier, MultiTaskSAERegressor, SparseAutoencoderTransformer
 from skmtl.sparsifiers import SPARSIFIERS, TopK
 from skmtl._warmup import read_only
 skmtl.warmup()
@@ -218,6 +219,8 @@ for dtype in (np.float32, np.float64):
             SparseAutoencoderTransformer(50, loss="log_loss", **common).fit(X).transform(X)
             MultiTaskSAEClassifier(50, optimizer="adamw", compute_affinity=True, **common).fit(
                 X, Y).predict(X[:1])
+            MultiTaskSAERegressor(50, **common).fit(X, np.nan_to_num(Y))
+            MultiTaskSAERegressor(50, **common).fit(X, Y).predict(X[:1])
 after = signatures()
 print({k: (before.get(k), n) for k, n in after.items() if n != before.get(k)}, len(after) > 20)
 """

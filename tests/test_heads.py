@@ -10,7 +10,7 @@ from skmtl import _gradients, _linalg
 from skmtl._objectives import WeightDecay
 from skmtl.losses import SquaredError
 from skmtl.sparsifiers import L1, TopK, WinnerTakeAll
-from tests import naive
+from tests import instances, naive
 from tests.gradients import assert_gradient_matches
 from tests.problems import small_problem
 
@@ -18,11 +18,12 @@ CODES = [TopK(k=1), TopK(k=3), L1(alpha=0.3)]
 HEADS = ("W_head", "W_skip", "b_head")
 every_layout = pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
 few_labels = pytest.mark.parametrize("of_labelled", [False, True], ids=["all", "labelled"])
+every_kind = pytest.mark.parametrize("kinds", instances.HEADS, ids=str)
 
 
-def problem_with_skip(sparsifier, sparse, of_labelled=False):
+def problem_with_skip(sparsifier, sparse, of_labelled=False, kinds="softmax"):
     objective, *rest = small_problem(
-        SquaredError(), sparsifier, tasks=True, skip=True, sparse=sparse
+        SquaredError(), sparsifier, tasks=True, kinds=kinds, skip=True, sparse=sparse
     )
     objective.tasks.of_labelled = of_labelled
     return objective, *rest
@@ -30,9 +31,12 @@ def problem_with_skip(sparsifier, sparse, of_labelled=False):
 
 @every_layout
 @few_labels
+@every_kind
 @pytest.mark.parametrize("sparsifier", CODES, ids=repr)
-def test_gradient_with_skip(sparsifier, sparse, of_labelled):
-    objective, params, state, batch, step = problem_with_skip(sparsifier, sparse, of_labelled)
+def test_gradient_with_skip(sparsifier, kinds, sparse, of_labelled):
+    objective, params, state, batch, step = problem_with_skip(
+        sparsifier, sparse, of_labelled, kinds
+    )
     objective.terms.append(WeightDecay(0.3, ("W_enc", "W_head", "W_skip")))
     assert_gradient_matches(objective, params, state, batch, step, skip=HEADS)
 
@@ -50,22 +54,28 @@ def test_gradient_with_skip(sparsifier, sparse, of_labelled):
 
 @every_layout
 @few_labels
-def test_scores_and_losses_equal_their_twin(sparse, of_labelled):
-    objective, params, _, batch, step = problem_with_skip(TopK(k=3), sparse, of_labelled)
+@every_kind
+def test_scores_and_losses_equal_their_twin(kinds, sparse, of_labelled):
+    objective, params, _, batch, step = problem_with_skip(TopK(k=3), sparse, of_labelled, kinds)
     code = objective.forward(params, _linalg.as_rows(batch.X), step).code
     X = batch.X.toarray() if sparse else batch.X
     scores = naive.scores(_linalg.to_dense(code), X, params)
     assert_allclose(objective.scores(params, batch.X), scores, rtol=1e-10)
-    expected = naive.softmax_losses(scores, objective.tasks.offsets, *batch[1:])
+    offsets, weight = objective.tasks.offsets, batch.label_weight
+    expected = naive.softmax_losses(scores, offsets, batch.labels, weight)
+    if batch.targets is not None:
+        squared = naive.squared_losses(scores, offsets, batch.targets, weight)
+        expected = np.where(np.broadcast_to(kinds, 4) == "softmax", expected, squared)
     assert_allclose(objective.validate(params, batch, step.weight), expected, rtol=1e-10)
 
 
 @every_layout
+@every_kind
 @pytest.mark.parametrize("sparsifier", CODES, ids=repr)
-def test_scores_of_labelled_classes_alone_give_the_same_with_skip(sparsifier, sparse):
+def test_scores_of_labelled_classes_alone_give_the_same_with_skip(sparsifier, kinds, sparse):
     results = []
     for of_labelled in (False, True):
-        objective, *args = problem_with_skip(sparsifier, sparse, of_labelled)
+        objective, *args = problem_with_skip(sparsifier, sparse, of_labelled, kinds)
         value, grads = objective(*args)
         results.append({n: _gradients.dense_gradient(g) for n, g in grads.items()} | {"": value})
     for name, gradient in results[0].items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
+from skmtl import MultiTaskSAEClassifier, MultiTaskSAERegressor, SparseAutoencoderTransformer
 from skmtl.losses import Mixture
 
 X = np.random.default_rng(0).random((12, 4))
@@ -52,7 +52,7 @@ BAD_X = [
     (X.astype(complex), {}, "Complex data not supported"),
     (X.astype(str) + "a", {}, "could not convert string"),
 ]
-ESTIMATORS = [SparseAutoencoderTransformer, MultiTaskSAEClassifier]
+ESTIMATORS = [SparseAutoencoderTransformer, MultiTaskSAEClassifier, MultiTaskSAERegressor]
 every_estimator = pytest.mark.parametrize("cls", ESTIMATORS)
 
 
@@ -69,7 +69,7 @@ def test_bad_X(cls, bad, params, message):
     fitted = make(cls, **params).fit(X, Y)
     with pytest.raises(ValueError, match=message):
         fitted.transform(bad)
-    if cls is MultiTaskSAEClassifier:
+    if cls is not SparseAutoencoderTransformer:
         with pytest.raises(ValueError, match=message):
             fitted.predict(bad)
         named = message.replace("X must", "X_val must").replace("Input X ", "Input X_val ")
@@ -152,6 +152,30 @@ def test_bad_label_weights(weight, message):
 def test_bad_y(y, message):
     with pytest.raises(ValueError, match=message):
         make(MultiTaskSAEClassifier).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        (np.full((12, 2), np.nan), "y must hold at least one target"),
+        (np.full(12, None), "y must hold at least one target"),
+        (np.where(Y == 1, np.inf, Y), "Input y contains infinity or a value too large: task 0"),
+        (np.full(12, -1e305), "Input y contains infinity or a value too large: y"),
+        (np.ma.masked_array(Y, Y == 1), "y must be a plain array; got a numpy masked array"),
+        (Y[:5], "inconsistent numbers of samples"),
+        (None, "requires y to be passed, but the target y is None"),
+        (np.empty((12, 0)), "y must have at least one task"),
+        (np.ones((12, 2, 2)), "y must have shape"),
+        (Y + 1j, "Complex data not supported"),
+        ([["1.5", "a"]] * 12, "Targets must be real numbers; task 1 of y holds others: could not"),
+        ([[1, 1j]] * 12, "Targets must be real numbers; task 1 of y holds others"),
+        (np.arange(12).astype("M8[s]"), "Targets must be real numbers; y holds datetime64"),
+        (broken_labels(99), "y must be a valid sparse array"),
+    ],
+)
+def test_bad_targets(y, message):
+    with pytest.raises(ValueError, match=message):
+        make(MultiTaskSAERegressor).fit(X, y)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ PAIRS = [
     *((loss, Softmax()) for loss in instances.MIXTURES),
 ]
 HEADS = ("W_head", "b_head")
+every_kind = pytest.mark.parametrize("kinds", instances.HEADS, ids=str)
 ACROSS_ROWS = (KL, BatchTopK, WinnerTakeAll)
 
 
@@ -99,10 +100,13 @@ def test_nested_loss_is_the_mean_over_prefixes(k):
     assert_allclose(objective(params, state, batch, step)[0], np.mean(losses))
 
 
+@every_kind
 @pytest.mark.parametrize("sparsifier", [TopK(k=1), TopK(k=3)], ids=repr)
-def test_heads_take_their_own_gradient(sparsifier):
+def test_heads_take_their_own_gradient(sparsifier, kinds):
     """Heads are trained by the sum of the task losses, whatever the balancer's weights."""
-    objective, params, state, batch, step = small_problem(SquaredError(), sparsifier, tasks=True)
+    objective, params, state, batch, step = small_problem(
+        SquaredError(), sparsifier, tasks=True, kinds=kinds
+    )
 
     def sum_of_losses(params):
         _, grads = objective(params, state, batch, step)
@@ -153,14 +157,15 @@ def test_sparse_and_dense_codes_agree(k, monkeypatch):
         assert_allclose(gradient, values[1][1][name], rtol=1e-10, atol=1e-13, err_msg=name)
 
 
+@every_kind
 @pytest.mark.parametrize("loss, sparsifier", [p for p in PAIRS if sums_over_rows(p[1])], ids=repr)
-def test_shards_add_up_to_the_batch(loss, sparsifier):
+def test_shards_add_up_to_the_batch(loss, sparsifier, kinds):
     """Values and gradients are sums over rows, unless a sparsifier looks across them."""
-    objective, params, state, batch, step = small_problem(loss, sparsifier, tasks=True)
+    objective, params, state, batch, step = small_problem(loss, sparsifier, tasks=True, kinds=kinds)
     value, grads = objective(params, state, batch, step)
     shards = []
     for rows in (slice(0, 5), slice(5, 12)):
-        part = Batch(batch.X[rows], batch.labels[rows], batch.label_weight[rows])
+        part = Batch(*(None if array is None else array[rows] for array in batch))
         shards.append(objective(params, state, part, Step(step.weight[rows])))
     assert_allclose(sum(v for v, _ in shards), value, rtol=1e-12)
     for name, gradient in grads.items():
@@ -168,12 +173,17 @@ def test_shards_add_up_to_the_batch(loss, sparsifier):
         assert_allclose(total, _gradients.dense_gradient(gradient), rtol=1e-9, atol=1e-13)
 
 
-def test_masked_labels_change_nothing():
+@every_kind
+def test_masked_labels_change_nothing(kinds):
     """A gap, a weight of zero and whatever label lies under it are one and the same."""
-    objective, params, state, batch, step = small_problem(SquaredError(), TopK(k=3), tasks=True)
+    objective, params, state, batch, step = small_problem(
+        SquaredError(), TopK(k=3), tasks=True, kinds=kinds
+    )
     gaps = batch.labels < 0
     assert gaps.any()
     other = batch._replace(labels=np.where(gaps, 0, batch.labels))
+    if batch.targets is not None:
+        other = other._replace(targets=np.where(gaps, 1e9, batch.targets))
     for a, b in zip(
         _flat(objective(params, state, batch, step)),
         _flat(objective(params, state, other, step)),

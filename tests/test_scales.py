@@ -12,20 +12,25 @@ from skmtl._training import minibatches
 from skmtl._validation import held_out
 from skmtl.losses import SquaredError
 from skmtl.sparsifiers import Relu
+from tests import instances
 from tests.problems import N_CLASSES, labels_with_gaps, small_problem
 
 
-def test_minibatch_gradients_average_to_that_of_all_rows(rng):
+@pytest.mark.parametrize("kinds", instances.HEADS, ids=str)
+def test_minibatch_gradients_average_to_that_of_all_rows(kinds, rng):
     """With uneven weights and labels: what a row or a label counts does not depend on its batch."""
     n_rows = 48  # four batches of twelve
-    objective, params, state, _, _ = small_problem(SquaredError(), Relu(), tasks=True)
+    objective, params, state, _, _ = small_problem(SquaredError(), Relu(), tasks=True, kinds=kinds)
     codes, _ = labels_with_gaps(n_rows, rng)
+    real = np.broadcast_to(kinds, codes.shape) == "squared_error"
+    codes = np.where(real, np.minimum(codes, 0), codes)
     codes[5:, 3] = -1  # few labels in one task
     table = _data.WeightedRows(
         rng.random((n_rows, 5)),
         rng.uniform(0.1, 3, n_rows),
         codes,
         rng.uniform(0.1, 3, codes.shape) * (codes >= 0),
+        rng.normal(5, 3, codes.shape) * (codes >= 0) if real.any() else None,
     )
     data = _data.scaled(table, _data.scale_of(table))
 

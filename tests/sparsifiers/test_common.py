@@ -17,12 +17,14 @@ every_sparsifier = pytest.mark.parametrize("sparsifier", instances.SPARSIFIERS, 
 
 
 def test_instances_cover_the_tables():
+    from skmtl._heads import KINDS
     from skmtl.balancers import BALANCERS
     from skmtl.dead_latents import DEAD_LATENTS
     from skmtl.head_penalties import HEAD_PENALTIES
     from skmtl.losses import LOSSES
     from skmtl.optimizers import OPTIMIZERS
 
+    assert set(KINDS) == set(np.concatenate([np.atleast_1d(kinds) for kinds in instances.HEADS]))
     for table, listed in [
         (SPARSIFIERS, instances.SPARSIFIERS),
         (LOSSES, instances.LOSSES),
