@@ -22,7 +22,7 @@ ESTIMATORS = [
     MultiTaskSAEClassifier(pretrain_iter=5, reconstruction_weight=0.1),
     MultiTaskSAERegressor(),
     MultiTaskSAERegressor(n_components=256),
-    MultiTaskSAERegressor(loss="mixture", learning_rate=0.01),
+    MultiTaskSAERegressor(loss="mixture", learning_rate=0.003),
     MultiTaskSAERegressor(sparsifier=None, pretrain_iter=5, reconstruction_weight=0.1),
 ]
 PUBLIC = [SparseAutoencoderTransformer, MultiTaskSAEClassifier, MultiTaskSAERegressor]
