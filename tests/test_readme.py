@@ -1,5 +1,6 @@
-"""The README's code runs and does what it says; the examples are run by the docs build."""
+"""The code of README and guide runs and does what it says; the docs build runs the examples."""
 
+import doctest
 import re
 from pathlib import Path
 
@@ -14,6 +15,11 @@ def test_code_of_the_first_screen(capsys):
     assert len([line for line in code.splitlines() if line.strip()]) <= 12
     exec(compile(code, "README", "exec"), {})
     assert float(capsys.readouterr().out) > 0.9
+
+
+def test_examples_of_the_guide():
+    result = doctest.testfile(str(README.parent / "docs" / "guide.rst"), module_relative=False)
+    assert result.attempted > 5 and result.failed == 0
 
 
 def test_links_lead_somewhere():
