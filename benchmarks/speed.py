@@ -30,6 +30,7 @@ REQUIREMENTS = [
     ["torch==2.13.0", "zstandard", "python-socketio[client]", "sentencepiece", "msgspec", "pillow"],
     ["tensorflow-cpu==2.21.0", "keras==3.15.1"],
     ["scikit-learn==1.9.1", "numba", "joblib", "threadpoolctl"],
+    ["--no-deps", "torchjd==0.18.0", "qpsolvers", "quadprog"],
 ]
 
 

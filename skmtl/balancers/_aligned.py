@@ -14,8 +14,12 @@ from skmtl._sklearn import StrOptions
 from skmtl.balancers._gramian_based import GramianBalancer
 
 # Eigenvalues this much below the largest are taken for zero.
-RCOND = 1e-8
-SCALES: dict[str, Any] = {"min": np.min, "median": np.median, "rmse": np.mean}
+RCOND = 1e-10
+SCALES: dict[str, Any] = {
+    "min": np.min,
+    "median": lambda values: np.quantile(values, 0.5, method="lower"),
+    "rmse": np.mean,
+}
 
 
 class AlignedMTL(GramianBalancer):
