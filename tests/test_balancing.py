@@ -10,10 +10,15 @@ from numpy.testing import assert_allclose
 
 from skmtl import MultiTaskSAEClassifier
 from skmtl._balancing import label_groups
+from skmtl._gradients import dense_gradient
 from skmtl._training import minibatches
-from skmtl.balancers import BALANCERS, IMTL, DualProj, Equal, PCGrad
+from skmtl.balancers import BALANCERS, FAMO, IMTL, DualProj, Equal, PCGrad
+from skmtl.losses import SquaredError
 from skmtl.metrics import task_groups
+from skmtl.sparsifiers import TopK, WinnerTakeAll
 from tests import instances
+from tests.gradients import assert_gradient_matches
+from tests.problems import small_problem
 
 
 def clf(**params):
@@ -247,3 +252,52 @@ def test_affinity_changes_nothing_else(problem):
     with pytest.warns(UserWarning, match="no label at all"):
         model = clf(compute_affinity=True).fit(X, empty)
     assert np.isnan(model.affinity_[1]).all() and np.isfinite(model.affinity_[0, 2])
+
+
+# --- in the objective ----------------------------------------------------------------------------
+
+
+class Fixed(Equal):
+    def balance(self, losses, mass, gramian, state, step):
+        weights = np.array([0.5, -0.2, 0.0, 1.5])
+        return float(weights @ losses), weights
+
+
+@pytest.mark.parametrize("sparsifier", [TopK(k=1), TopK(k=3), WinnerTakeAll(rate=0.5)], ids=repr)
+def test_weights_reach_the_shared_arrays_and_not_the_heads(sparsifier):
+    """With weights held fixed the gradient is that of the weighted sum; heads take their own."""
+    objective, params, state, batch, step = small_problem(SquaredError(), sparsifier, tasks=True)
+    plain = objective(params, state, batch, step)[1]
+    objective.tasks.balancer = Fixed()
+    objective.tasks.task_weights = np.array([2.0, 1.0, 1.0, 0.0])
+    heads = ("W_head", "b_head")
+    assert_gradient_matches(objective, params, state, batch, step, skip=heads)
+    grads = objective(params, state, batch, step)[1]
+    for name in heads:
+        assert np.array_equal(dense_gradient(grads[name]), dense_gradient(plain[name]))
+    b_enc = (dense_gradient(g["b_enc"]) for g in (grads, plain))
+    assert not np.array_equal(*b_enc)
+
+
+def test_famo_is_told_the_losses_after_the_step(problem):
+    """Of the same rows, under the same dropped inputs."""
+    X, Y = problem
+    told = []
+
+    class Listens(FAMO):
+        def balance(self, losses, mass, gramian, state, step):
+            told.append(losses)
+            return super().balance(losses, mass, gramian, state, step)
+
+        def observe(self, losses, state):
+            told.append(losses)
+
+    start = clf(input_dropout=0.5, warm_start=True).fit(X, Y)
+    start.set_params(balancer=Listens(), learning_rate=1e-12, max_iter=1)
+    start._objective.tasks.balancer = Listens()  # of one kind, so that the fit may go on
+    start._state["balancer"] = Listens().init(3, [np.ones(2)] * 3)
+    start.fit(X, Y)
+    assert len(told) == 8
+    for before, after in zip(told[::2], told[1::2], strict=True):
+        assert_allclose(after, before, rtol=1e-6)
+    assert not np.allclose(told[0], told[2], rtol=1e-3)

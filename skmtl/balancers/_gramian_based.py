@@ -15,10 +15,16 @@ from skmtl.balancers._base import Balancer, at_scale_of
 class GramianBalancer(Balancer):
     """Weights from the inner products of the tasks' gradients.
 
-    Subclasses say `raw_weights`. The Gramian is that of the shared encoder, computed every
-    ``every`` steps and averaged with ``momentum``: with few labels in a batch its own is mostly
-    noise. Tasks without a gradient (no label yet, or fitted perfectly) are left out and get equal
-    weight.
+    Subclasses say `raw_weights`. The Gramian is that of the shared encoder, averaged over batches:
+    with few labels in a batch its own is mostly noise. Tasks without a gradient (no label yet, or
+    fitted perfectly) are left out and get equal weight.
+
+    Parameters
+    ----------
+    every : int, default=4
+        Steps from one Gramian to the next.
+    momentum : float, default=0.95
+        Share of the earlier Gramians in their average, in [0, 1).
     """
 
     _parameter_constraints: dict = {
