@@ -65,6 +65,8 @@ def warmup():
                             n_components, compute_affinity=True, **common
                         )
                         model.fit(rows, labels).predict_proba(rows)
+                        model.set_params(skip_connection=True, n_private_components=2)
+                        model.fit(rows, labels).predict_proba(rows)
                     for targets in (X, gaps):
                         reg = MultiTaskSAERegressor(n_components, **common)
                         reg.fit(rows, targets).predict(rows)

@@ -221,6 +221,8 @@ for dtype in (np.float32, np.float64):
                 X, Y).predict(X[:1])
             MultiTaskSAERegressor(50, **common).fit(X, np.nan_to_num(Y))
             MultiTaskSAERegressor(50, **common).fit(X, Y).predict(X[:1])
+        MultiTaskSAEClassifier(
+            50, skip_connection=True, n_private_components=3, **common).fit(X, Y).predict(X)
 after = signatures()
 print({k: (before.get(k), n) for k, n in after.items() if n != before.get(k)}, len(after) > 20)
 """
