@@ -1,10 +1,9 @@
 """From what a user asked for to how the tasks are balanced: fixed weights, batches, Gramian."""
 
-import warnings
-
 import numpy as np
 
 from skmtl._gramian import AveragedGramian
+from skmtl._warn import warn
 
 # Labels of a task in a batch, on average, below which what a batch says of it is mostly noise.
 FEW_LABELS = 8
@@ -68,10 +67,8 @@ def warn_of_few_labels(balancer, labels, batch_size):
     per_batch = (labels >= 0).sum(axis=0) / -(-n_rows // batch_size)
     few = (per_batch > 0) & (per_batch < FEW_LABELS)
     if few.any():
-        warnings.warn(
+        warn(
             f"{few.sum()} of {len(few)} tasks have fewer than {FEW_LABELS} labels a batch on "
             f"average, of which {type(balancer).__name__} can tell little. Use "
-            "batching='task_balanced', a larger batch_size, or balancer='equal'.",
-            UserWarning,
-            stacklevel=7,  # the line that called fit
+            "batching='task_balanced', a larger batch_size, or balancer='equal'."
         )

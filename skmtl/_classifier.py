@@ -1,6 +1,5 @@
 """MultiTaskSAEClassifier: X -> one label per task, through one shared sparse code."""
 
-import warnings
 from copy import deepcopy
 from functools import partial
 from itertools import pairwise
@@ -25,6 +24,7 @@ from skmtl._sklearn import StrOptions, fit_context, with_callbacks
 from skmtl._softmax_heads import softmax_by_task
 from skmtl._targets import Entries, TaskLabels
 from skmtl._threads import workers
+from skmtl._warn import warn
 
 Labels = Any
 
@@ -544,8 +544,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
                     if len(found) == 0
                     else f"one class, {found.tolist()[0]!r}: it is always predicted."
                 )
-                # stacklevel: the line that called fit
-                warnings.warn(f"Task {labels.name(t)!r} has {what}", UserWarning, stacklevel=7)
+                warn(f"Task {labels.name(t)!r} has {what}")
         return labels, Entries(codes)
 
     def _kinds(self, targets):

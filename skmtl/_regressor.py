@@ -1,6 +1,5 @@
 """MultiTaskSAERegressor: X -> one number per task, through one shared sparse code."""
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from skmtl import _validation
 from skmtl._multitask import MatrixLike, MultiTaskSAE
 from skmtl._sklearn import fit_context, with_callbacks
 from skmtl._targets import TaskTargets
+from skmtl._warn import warn
 
 Targets = Any
 #: Weights of the heads: attributes in the units of the targets, and parameters in those of the fit.
@@ -332,9 +332,7 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
                 )
             return fitted, entries
         for t in np.flatnonzero(~targets.known):
-            # stacklevel: the line that called fit
-            what = f"Task {targets.name(int(t))!r} has no target at all: its predictions are NaN."
-            warnings.warn(what, UserWarning, stacklevel=7)
+            warn(f"Task {targets.name(int(t))!r} has no target at all: its predictions are NaN.")
         return targets, entries
 
     def _target_attributes(self, params, targets, scale):
@@ -414,5 +412,5 @@ def _mean_r2(true, predicted, weight):
             scores.append(r2)
     if scores:
         return float(np.mean(scores))
-    warnings.warn("R2 needs two targets of some task.", UndefinedMetricWarning, stacklevel=3)
+    warn("R2 needs two targets of some task.", UndefinedMetricWarning)
     return float("nan")

@@ -6,7 +6,6 @@ goes on where it stopped, bit for bit.
 """
 
 import math
-import warnings
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skmtl import _gradients, _linalg
 from skmtl._objectives import Batch, Place, Step
 from skmtl._threads import BLOCK_ROWS, cut, for_each, workers
+from skmtl._warn import warn
 
 # Elements of X gathered at once: of small batches several, which costs less than one by one.
 TAKE_SIZE = 1 << 17
@@ -233,11 +233,10 @@ def minimize(objective, params, state, data, settings, *, validation=None, watch
             if stopped:
                 break
     if not stopped and settings.tol is not None:
-        warnings.warn(
+        warn(
             f"The loss was still improving after max_iter={settings.max_iter} epochs. Raise "
             "max_iter or learning_rate, or accept the result as it is.",
             ConvergenceWarning,
-            stacklevel=8,  # the line that called fit
         )
     if best_of_all is not None:
         best_params, state["fired"] = best_of_all

@@ -22,6 +22,7 @@ GROUND = {
     "_select",
     "_sklearn",
     "_threads",
+    "_warn",
 }
 COMPONENTS = {
     "sparsifiers",
@@ -61,6 +62,7 @@ MAY_IMPORT = {
     "_version": set(),
     "_numba": set(),
     "_sklearn": set(),
+    "_warn": set(),
     "_math": {"_numba"},
     "_scratch": set(),
     "_threads": {"_numba", "_scratch"},
@@ -83,7 +85,7 @@ MAY_IMPORT = {
     "_heads": GROUND | {"_private", "_softmax_heads", "_squared_heads"},
     "_constraints": {"_numba"},
     "_gramian": {"_linalg", "_numba"},
-    "_balancing": {"_gramian"},
+    "_balancing": {"_gramian", "_warn"},
     "_objectives": GROUND | {"_private", "_autoencoder", "_gramian", "_heads"},
     "_training": GROUND | {"_objectives"},
     "_logistic": GROUND | {"_stratify"},

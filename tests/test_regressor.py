@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
@@ -100,8 +101,9 @@ def test_score_is_the_mean_r2_on_targets_that_are_there(tasks, rng):
     assert_allclose(model.score(X, one_task), r2_score(alone[rows], model.predict(X)[rows, 0]))
     with pytest.raises(ValueError, match="at least one target to score"):
         model.score(X, np.full_like(Y, np.nan))
-    with pytest.warns(UserWarning, match="R2 needs two targets"):
+    with pytest.warns(UserWarning, match="R2 needs two targets") as caught:
         assert np.isnan(model.score(X[:1], np.ones((1, 3))))
+    assert caught[0].filename == __file__
 
 
 def test_one_d_y_is_an_ordinary_regressor(tasks):
@@ -189,7 +191,8 @@ def test_task_without_targets_is_a_warning(tasks):
     some = Y.copy()
     some[:, 1] = np.arange(len(X))  # what a task is that was not learnt: nothing explained
     assert_allclose(model.score(X, some), 2 / 3 * model.score(X, Y))
-    model.fit(X, Y, X_val=X, y_val=some)
+    with pytest.warns(UserWarning, match="Task 1 has no target"):
+        model.fit(X, Y, X_val=X, y_val=some)
     assert np.isfinite(model.validation_loss_curve_).all()
 
 
@@ -374,6 +377,14 @@ def test_inside_tools(tasks):
         cv=KFold(2),
     ).fit(X, Y)
     assert search.predict(X).shape == Y.shape
+
+
+def test_warnings_point_at_the_line_that_called(tasks):
+    X, Y = tasks
+    for model in (reg(tol=0.1), reg(tol=0.1, head_penalty="l2", pretrain_iter=1)):
+        with pytest.warns(ConvergenceWarning, match="still improving") as caught:
+            model.fit(X, Y)
+        assert caught[0].filename == __file__
 
 
 def test_no_warning_escapes(tasks):
