@@ -286,7 +286,7 @@ class Objective:
     def _tasks(self, tasks, params, state, batch, fwd, adj, grads, step):
         own, kept = self._as_read(fwd, step)
         args = params, state, batch, own
-        more = grads, step, partial(self._task_gramian, tasks.offsets, params, own, step)
+        more = grads, step, partial(self._task_gramian, params, fwd, own, kept, step)
         if own is fwd:
             return tasks.value_and_backward(*args, adj, *more)
         of_code = np.zeros_like(_linalg.values(own.code))
@@ -314,32 +314,35 @@ class Objective:
         kept = kept / of_code.dtype.type(1 - share)
         return replace(own, code=_linalg.with_values(own.code, of_code * kept)), kept
 
-    def _task_gramian(self, offsets, params, own, step, d_scores):
+    def _task_gramian(self, params, fwd, own, kept, step, d_scores):
         """Of the gradients of the tasks' losses in ``W_enc`` and ``b_enc``, (T, T)."""
+        tasks: Any = self.tasks
         adjoints: list = []
-        for t in range(len(offsets) - 1):
-            rows, d_own = _heads.scores_adjoint_of(t, d_scores, offsets)
+        for t in range(len(tasks.offsets) - 1):
+            rows, d_own = _heads.scores_adjoint_of(t, d_scores, tasks.offsets)
             if not len(rows):
                 adjoints.append(None)
                 continue
-            fwd = replace(
-                own,
-                pre=None if own.pre is None else own.pre[rows],
-                code=_linalg.rows_at(own.code, rows),
-            )
-            adj = Adjoints(_heads.code_adjoint_of(t, params, fwd.code, d_own, offsets))
+            code = _linalg.rows_at(own.code, rows)
+            d_code = _heads.code_adjoint_of(t, params, code, d_own, tasks.offsets)
+            if kept is not None:
+                factors = _linalg.rows_at(_linalg.with_values(own.code, kept), rows)
+                of_code = _linalg.values(d_code)
+                of_code *= _linalg.values(factors)
+            adj = Adjoints(d_code)
             grads: dict = {}
             if getattr(self.sparsifier, "read", None) is not None:
-                adj.pre.append(_linalg.relu_backward(fwd.code, adj.code))
+                adj.pre.append(_linalg.relu_backward(code, d_code))
             else:
-                self.sparsifier.backward(
-                    fwd, adj, params, grads, step.with_weight(step.weight[rows])
-                )
+                pre = None if fwd.pre is None else fwd.pre[rows]
+                there = replace(fwd, pre=pre, code=_linalg.rows_at(fwd.code, rows))
+                of_rows = step.with_weight(step.weight[rows])
+                self.sparsifier.backward(there, adj, params, grads, of_rows)
             d_pre = _linalg.join(adj.pre)
             add_gradient(grads, "b_enc", _linalg.column_sum(d_pre))
             adjoints.append((rows, d_pre, dense_gradient(grads["b_enc"])))
-        shift = params["b_dec"] if self.shifted and isinstance(own.input, CSR) else None
-        return _gramian.gramian(own.input, shift, adjoints)
+        shift = params["b_dec"] if self.shifted and isinstance(fwd.input, CSR) else None
+        return _gramian.gramian(fwd.input, shift, adjoints)
 
     @property
     def observes(self):

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skmtl._gramian import AveragedGramian, affinity
+from skmtl._private import Private
 from skmtl.losses import Mixture, SquaredError
 from skmtl.sparsifiers import Gated, Softmax, TopK
 from tests import instances, naive
@@ -63,6 +64,26 @@ def test_gramian_of_tied_and_corrupted(sparsifier, sparse):
     objective.tied = True
     del params["W_enc"]
     assert_same(*both_gramians(objective, params, *args, names=("W_dec", "b_enc")))
+
+
+@pytest.mark.parametrize("sparsifier", instances.SPARSIFIERS, ids=repr)
+def test_gramian_under_head_dropout(sparsifier):
+    objective, params, *args = small_problem(SquaredError(), sparsifier, tasks=True)
+    objective.tasks.dropout = 0.4
+    assert_same(*both_gramians(objective, params, *args))
+
+
+@pytest.mark.parametrize("sparsifier", [TopK(k=1), TopK(k=3)], ids=repr)
+def test_gramian_beside_what_else_heads_read_and_real_targets(sparsifier):
+    problem = small_problem(
+        SquaredError(),
+        sparsifier,
+        tasks=True,
+        kinds=["softmax", "squared_error", "softmax", "squared_error"],
+        skip=True,
+        private=Private(3, 1),
+    )
+    assert_same(*both_gramians(*problem))
 
 
 def test_gramian_with_the_mixture():
