@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl import MultiTaskSAEClassifier
+from skmtl import MultiTaskSAEClassifier, MultiTaskSAERegressor
 from skmtl._balancing import label_groups
 from skmtl._gradients import dense_gradient
 from skmtl._training import minibatches
@@ -301,3 +301,17 @@ def test_famo_is_told_the_losses_after_the_step(problem):
     for before, after in zip(told[::2], told[1::2], strict=True):
         assert_allclose(after, before, rtol=1e-6)
     assert not np.allclose(told[0], told[2], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", BALANCERS)
+def test_real_targets(name, problem):
+    """Units of a task do not matter to a fit of the regressor, whichever the balancer."""
+    X, _ = problem
+    Y = np.column_stack([X[:, 0] + X[:, 1], 1e3 * X[:, 2] - 5, -X[:, 0]])
+    Y[::7, 1] = np.nan
+    models = [
+        MultiTaskSAERegressor(12, balancer=name, max_iter=4, tol=None, random_state=0).fit(X, y)
+        for y in (Y, Y * [1, 1e-2, 1])
+    ]
+    assert np.isfinite(models[0].loss_curve_).all()
+    assert_allclose(models[0].transform(X), models[1].transform(X), atol=1e-6)
