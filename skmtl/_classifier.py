@@ -1,7 +1,6 @@
 """MultiTaskSAEClassifier: X -> one label per task, through one shared sparse code."""
 
 from copy import deepcopy
-from functools import partial
 from itertools import pairwise
 from typing import Any, Self
 
@@ -9,17 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
-from skmtl import _fitting, _validation
+from skmtl import _validation
 from skmtl._added import with_head, with_moments, with_task
 from skmtl._class_weight import class_weights
-from skmtl._heads import init_skip
 from skmtl._logistic import best_strength, fit_logistic
 from skmtl._multitask import MatrixLike, MultiTaskSAE
-from skmtl._selection import code_and_X, select_heads
+from skmtl._selection import code_and_X
 from skmtl._sklearn import StrOptions, fit_context, with_callbacks
 from skmtl._softmax_heads import softmax_by_task
 from skmtl._targets import Entries, TaskLabels
@@ -153,10 +150,10 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         no part of ``loss_curve_``.
     head_selection : {"shared", "cv"}, default="shared"
         "cv" guards against negative transfer: after the fit each task gets the best of its trained
-        head, a logistic regression on X, and one on code and X, by log loss on held-out rows. For
-        that the whole model is fitted three times more, each time to two thirds of the rows; a task
-        with fewer than three labels of a class keeps its trained head. ``partial_fit`` and
-        ``warm_start`` train the chosen heads on.
+        head, a linear model on X, and one on code and X, by its loss on held-out rows. For that the
+        whole model is fitted three times more, each time to two thirds of the rows; a task with
+        fewer than three labels of a class, or fewer than six numbers, keeps its trained head.
+        ``partial_fit`` and ``warm_start`` train the chosen heads on.
     class_weight : dict, "balanced", list or None, default=None
         Weight of the classes: a dict from label to weight, "balanced" (on each task's observed
         labels, as they are weighted), or one of these per task: a list, or a dict by task name.
@@ -248,7 +245,6 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
     _head = "softmax"
     _parameter_constraints = {
         **MultiTaskSAE._parameter_constraints,
-        "head_selection": [StrOptions({"shared", "cv"})],
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
         "missing_label": "no_validation",
     }
@@ -339,8 +335,8 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             skip_connection=skip_connection,
             head_dropout=head_dropout,
             head_penalty=head_penalty,
+            head_selection=head_selection,
         )
-        self.head_selection = head_selection
         self.class_weight = class_weight
         self.missing_label = missing_label
 
@@ -562,18 +558,6 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             "task_coef_": [params["W_head"][head] for head in heads],
             "task_intercept_": [params["b_head"][head] for head in heads],
         }
-
-    def _choose_heads(self, problem):
-        if self.head_selection == "shared":
-            return {}
-        params, state = problem.params, problem.state
-        skip = init_skip(params["W_dec"].shape[1], problem.targets.offsets, params["W_dec"].dtype)
-        _fitting.add_arrays(self, params, state, skip)
-        seed = check_random_state(self.random_state).randint(2**31)
-        without = partial(self._params_without, problem)
-        with workers(self.n_jobs):
-            chosen = select_heads(problem.objective, params, problem.data, without, seed)
-        return {"head_selection_": chosen}
 
     # --- after the fit ----------------------------------------------------------------------
 

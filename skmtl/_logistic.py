@@ -27,13 +27,7 @@ def fit_logistic(R, label, weight, n_classes, C):
     if len(seen) < 2:
         b[seen] = 0
         return W, b
-    mean, variance = _linalg.weighted_moments(R, weight)
-    scale = np.where(variance > 0, 1 / np.sqrt(np.where(variance > 0, variance, 1)), 0)
-    if sp.issparse(R):
-        mean = np.zeros_like(mean)
-        S = R @ sp.diags_array(scale, format="csr")
-    else:
-        S = (R - mean) * scale
+    S, mean, scale = standardized(R, weight)
     model = LogisticRegression(C=C, max_iter=300)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nearly there is good enough
@@ -43,6 +37,15 @@ def fit_logistic(R, label, weight, n_classes, C):
         coef, intercept = np.vstack([-coef, coef]) / 2, np.append(-intercept, intercept) / 2
     W[seen], b[seen] = coef, intercept - coef @ mean
     return W, b
+
+
+def standardized(R, weight):
+    """S, and the means and scales by which it is R; a CSR is not centred."""
+    mean, variance = _linalg.weighted_moments(R, weight)
+    scale = np.where(variance > 0, 1 / np.sqrt(np.where(variance > 0, variance, 1)), 0)
+    if sp.issparse(R):
+        return R @ sp.diags_array(scale, format="csr"), np.zeros_like(mean), scale
+    return (R - mean) * scale, mean, scale
 
 
 def losses_of(scores, label):

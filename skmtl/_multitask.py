@@ -28,6 +28,7 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmtl import _balancing, _data, _fitting, _linalg, _validation
@@ -37,6 +38,7 @@ from skmtl._gramian import affinity
 from skmtl._heads import WEIGHTS, init_heads, init_skip
 from skmtl._objectives import Batch, StayNear, Tasks
 from skmtl._private import Private, init_private, private_attributes
+from skmtl._selection import select_heads
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skmtl._threads import map_row_blocks, workers
 from skmtl.balancers import BALANCERS
@@ -91,6 +93,7 @@ class MultiTaskSAE(
         "skip_connection": ["boolean"],
         "head_dropout": [Interval(Real, 0, 1, closed="left")],
         "head_penalty": [StrOptions(set(HEAD_PENALTIES)), HasMethods(["shrink"]), None],
+        "head_selection": [StrOptions({"shared", "cv"})],
     }
 
     def __init__(
@@ -134,6 +137,7 @@ class MultiTaskSAE(
         skip_connection: bool = False,
         head_dropout: float = 0.0,
         head_penalty: Any = None,
+        head_selection: str = "shared",
     ) -> None:
         self.n_components = n_components
         self.sparsifier = sparsifier
@@ -173,6 +177,7 @@ class MultiTaskSAE(
         self.skip_connection = skip_connection
         self.head_dropout = head_dropout
         self.head_penalty = head_penalty
+        self.head_selection = head_selection
 
     def _set_up(
         self,
@@ -379,7 +384,16 @@ class MultiTaskSAE(
 
     def _choose_heads(self, problem):
         """After ``fit``: put other heads in place of trained ones; what to publish of it."""
-        return {}
+        if self.head_selection == "shared":
+            return {}
+        params, state = problem.params, problem.state
+        skip = init_skip(params["W_dec"].shape[1], problem.targets.offsets, params["W_dec"].dtype)
+        _fitting.add_arrays(self, params, state, skip)
+        seed = check_random_state(self.random_state).randint(2**31)
+        without = partial(self._params_without, problem)
+        with workers(self.n_jobs):
+            chosen = select_heads(problem.objective, params, problem.data, without, seed)
+        return {"head_selection_": chosen}
 
     def _params_without(self, problem, kept):
         """Parameters of a model fitted like this one, to the rows ``kept``, (n,) of bool."""

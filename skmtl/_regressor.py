@@ -139,6 +139,12 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         What keeps the heads small ("l2"), reading few latents ("group") or alike ("mean"), see
         `skmtl.head_penalties`; reaches the weights on X too. It is applied after each step and is
         no part of ``loss_curve_``.
+    head_selection : {"shared", "cv"}, default="shared"
+        "cv" guards against negative transfer: after the fit each task gets the best of its trained
+        head, a linear model on X, and one on code and X, by its loss on held-out rows. For that the
+        whole model is fitted three times more, each time to two thirds of the rows; a task with
+        fewer than three labels of a class, or fewer than six numbers, keeps its trained head.
+        ``partial_fit`` and ``warm_start`` train the chosen heads on.
 
     Attributes
     ----------
@@ -177,6 +183,8 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
     firing_rate_ : ndarray of shape (n_components,)
         Weighted share of the training rows on which each latent was not zero in the last epoch
         of training (with ``early_stopping`` that of the parameters restored), counted in passing.
+    head_selection_ : ndarray of shape (n_tasks,)
+        With ``head_selection="cv"`` what was chosen for each task: "shared", "raw" or "both".
     pretrain_loss_curve_ : list of float
         Mean loss of each epoch of pretraining.
     loss_curve_ : list of float

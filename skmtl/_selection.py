@@ -1,9 +1,9 @@
 """The guard: for each task the best of the trained head, a head on X, and a head on code and X.
 
-By log loss on held-out rows. A trained code knows the labels it was trained on, so a head on it
-looks better on those rows than it is: each fold is held out of the whole fit, code, pretraining and
-all, and the trained head of that fit is what stands for "shared". The other two are logistic
-regressions on the rest, each with the strength that does best:
+By the task's own loss on held-out rows. A trained code knows the labels it was trained on, so a
+head on it looks better on those rows than it is: each fold is held out of the whole fit, code,
+pretraining and all, and the trained head of that fit is what stands for "shared". The other two are
+logistic (for real targets ridge) regressions on the rest, each with the strength that does best:
 
 shared   scores of the model trained without the fold
 raw      X @ W.T + b
@@ -12,15 +12,23 @@ both     code @ V.T + X @ W.T + b,   the code that of the same model
 Where one of the last two wins, it is fitted once more to all rows, on the final code.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sp
 
 from skmtl import _linalg
-from skmtl._logistic import STRENGTHS, fit_logistic, folds_of, held_out_losses, losses_of
+from skmtl._logistic import STRENGTHS, fit_logistic, folds_of, losses_of
+from skmtl._ridge import fit_ridge, squared_errors
 from skmtl._threads import map_row_blocks
 
 CHOICES = ("shared", "raw", "both")
 N_FOLDS = 3
+#: For each kind of heads, how one by itself is fitted, and its loss of each row.
+ALONE: dict = {
+    "softmax": (fit_logistic, losses_of),
+    "squared_error": (fit_ridge, squared_errors),
+}
 
 
 def select_heads(objective, params, data, fit_without, seed):
@@ -42,54 +50,75 @@ def select_heads(objective, params, data, fit_without, seed):
     ndarray of shape (n_tasks,)
         The choice for each task.
     """
-    labels, weight, offsets = data.batch.labels, data.batch.label_weight, objective.tasks.offsets
-    codes = np.where(weight > 0, labels, -1)
-    judged = [t for t in range(codes.shape[1]) if _can_judge(codes[:, t], np.diff(offsets)[t])]
-    chosen = np.full(codes.shape[1], "shared", dtype="U6")
+    n_tasks = len(objective.tasks.offsets) - 1
+    judged = {t: task for t in range(n_tasks) if (task := _judged(objective.tasks, data.batch, t))}
+    chosen = np.full(n_tasks, "shared", dtype="U6")
     if not judged:
         return chosen
-    folds = folds_of(codes, N_FOLDS, np.random.default_rng(seed))
+    counted = np.where(data.batch.label_weight > 0, data.batch.labels, -1)
+    folds = folds_of(counted, N_FOLDS, np.random.default_rng(seed))
     # For each task the summed losses of: shared; raw and both with each strength.
-    totals = np.zeros((codes.shape[1], 1 + 2 * len(STRENGTHS)))
+    totals = np.zeros((n_tasks, 1 + 2 * len(STRENGTHS)))
     for f in range(N_FOLDS):
         own = fit_without(folds != f)
         scores = _in_blocks(data.batch.X, lambda X, own=own: objective.scores(own, X))
         R = code_and_X(objective, own, data.batch.X)
-        for t in judged:
-            totals[t] += _losses(data, scores, R, t, offsets, folds == f)
+        for t, task in judged.items():
+            totals[t] += _losses(task, data.batch.X, scores, R, folds == f)
     R = code_and_X(objective, params, data.batch.X)
-    for t in judged:
+    for t, task in judged.items():
         best = int(np.argmin(totals[t]))  # the first of equals: shared
         if best == 0:
             continue
         chosen[t] = CHOICES[1 + (best - 1) // len(STRENGTHS)]
-        held = codes[:, t] >= 0
         read = data.batch.X if chosen[t] == "raw" else R
-        head = slice(offsets[t], offsets[t + 1])
         C = STRENGTHS[(best - 1) % len(STRENGTHS)]
-        args = codes[held, t], weight[held, t], head.stop - head.start, C
-        _set_head(params, head, *fit_logistic(read[held], *args))
+        _set_head(params, task.head, *task.fit(read[task.held], C))
     return chosen
 
 
-def _can_judge(codes, n_classes):
-    """Whether each class is there in every fold and outside it."""
-    counts = np.bincount(codes[codes >= 0], minlength=n_classes)
-    return n_classes >= 2 and counts.min() >= N_FOLDS
+@dataclass
+class Judged:
+    """A task that can be judged: its rows with a label, and its kind of head by itself."""
+
+    held: np.ndarray  # (n,) of bool
+    target: np.ndarray  # of the rows held
+    weight: np.ndarray
+    head: slice  # columns of its scores
+    kind: str
+
+    def fit(self, rows, C, some=slice(None)):
+        """Weights and intercepts of a head fitted to some of the rows held."""
+        width = self.head.stop - self.head.start
+        return ALONE[self.kind][0](rows, self.target[some], self.weight[some], width, C)
+
+    def loss(self, scores, some):
+        return self.weight[some] @ ALONE[self.kind][1](scores.astype(float), self.target[some])
 
 
-def _losses(data, scores, R, t, offsets, out):
+def _judged(tasks, batch, t):
+    """The task, or None where some class is not in every fold and outside it."""
+    held = (batch.labels[:, t] >= 0) & (batch.label_weight[:, t] > 0)
+    label, weight = batch.labels[held, t], batch.label_weight[held, t].astype(float)
+    head = slice(tasks.offsets[t], tasks.offsets[t + 1])
+    kind = next(kind for kind, own in tasks.of_kind.items() if own[t])
+    if kind == "squared_error":
+        target = batch.targets[held, t].astype(float)
+        return Judged(held, target, weight, head, kind) if len(target) >= 2 * N_FOLDS else None
+    counts = np.bincount(label, minlength=head.stop - head.start)
+    if len(counts) < 2 or counts.min() < N_FOLDS:
+        return None
+    return Judged(held, label, weight, head, kind)
+
+
+def _losses(task, X, scores, R, out):
     """Summed losses of a task's labels in a fold: the trained head's, and those of the others."""
-    held = (data.batch.labels[:, t] >= 0) & (data.batch.label_weight[:, t] > 0)
-    label, weight = data.batch.labels[held, t], data.batch.label_weight[held, t].astype(float)
-    out = out[held]
-    of_shared = losses_of(scores[held, offsets[t] : offsets[t + 1]][out].astype(float), label[out])
-    losses = [weight[out] @ of_shared]
-    n_classes = offsets[t + 1] - offsets[t]
-    for read in (data.batch.X[held], R[held]):
+    out = out[task.held]
+    losses = [task.loss(scores[task.held, task.head][out], out)]
+    for read in (X[task.held], R[task.held]):
         for C in STRENGTHS:
-            of_head = held_out_losses(read, label, weight, n_classes, ~out, C)
-            losses.append(weight[out] @ of_head)
+            W, b = task.fit(read[~out], C, ~out)
+            losses.append(task.loss(read[out] @ W.T + b, out))
     return np.array(losses)
 
 

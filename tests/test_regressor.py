@@ -10,13 +10,14 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skmtl import MultiTaskSAERegressor, _linalg
+from skmtl._logistic import STRENGTHS
 from skmtl.sparsifiers import TopK
 
 UNITS = np.array([1e6, 1e-6, 1.0])
@@ -350,6 +351,45 @@ def test_what_tasks_share_and_keep(tasks, params):
     other = clone(model).fit(X, 1e3 * Y - 5)
     assert_allclose(other.predict(X), 1e3 * model.predict(X) - 5, rtol=1e-5)
     assert_array_equal(other.task_map_, model.task_map_)
+
+
+def linear_and_shared(n, rng):
+    """Two tasks: the one linear in features that a narrow code leaves out, in units of its own."""
+    X = rng.standard_normal((n, 16)) * np.repeat([3.0, 0.5], [4, 12])
+    return X, np.column_stack([1e4 * X[:, 4:].sum(axis=1) + 1e5, np.abs(X[:, 0])])
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+def test_the_guard_takes_what_is_better(sparse, rng):
+    X, Y = linear_and_shared(900, rng)
+    rows = sp.csr_array(X) if sparse else X
+    options = {"sparsifier": TopK(2), "max_iter": 40, "reconstruction_weight": 5.0}
+    shared = reg(4, **options).fit(rows[:600], Y[:600])
+    guarded = reg(4, head_selection="cv", **options).fit(rows[:600], Y[:600])
+    assert guarded.head_selection_[0] in ("raw", "both")
+    r2 = [
+        r2_score(Y[600:], m.predict(rows[600:]), multioutput="raw_values")
+        for m in (shared, guarded)
+    ]
+    assert r2[0][0] < 0.5 < 0.99 < r2[1][0]
+    assert r2[1][1] >= r2[0][1] - 0.05
+    assert_array_equal(guarded.components_, shared.components_)  # the code is the same
+    guarded.partial_fit(rows, Y).predict(rows)
+
+
+def test_the_guard_equals_ridge_regression_where_it_takes_it(rng):
+    X, Y = linear_and_shared(400, rng)
+    model = reg(2, head_selection="cv", max_iter=2).fit(X, Y)
+    assert model.head_selection_[0] == "raw"
+    own = [
+        make_pipeline(StandardScaler(), Ridge(0.5 / C)).fit(X, Y[:, 0]).predict(X)
+        for C in STRENGTHS
+    ]
+    spread = [np.abs(p - model.predict(X)[:, 0]).max() for p in own]
+    assert min(spread) < 1e-6 * Y[:, 0].std() < max(spread)
+    few = Y.copy()
+    few[5:, 0] = np.nan
+    assert reg(2, head_selection="cv", max_iter=2).fit(X, few).head_selection_[0] == "shared"
 
 
 def test_coefficients_are_in_the_units_of_the_targets(tasks):

@@ -77,7 +77,7 @@ def test_shared_parameters_have_the_same_defaults():
 def test_siblings_differ_only_where_their_targets_do():
     """The same parameters but those about classes, with the same defaults, in the same words."""
     classifier, regressor = MultiTaskSAEClassifier(), MultiTaskSAERegressor()
-    of_classes = {"class_weight", "head_selection", "missing_label"}
+    of_classes = {"class_weight", "missing_label"}
     shared = {k: v for k, v in classifier.get_params().items() if k not in of_classes}
     assert shared == regressor.get_params()
     for name in shared.keys() - {"validation_fraction", "warm_start"}:
