@@ -1,6 +1,5 @@
 """MultiTaskSAEClassifier: X -> one label per task, through one shared sparse code."""
 
-from copy import deepcopy
 from itertools import pairwise
 from typing import Any, Self
 
@@ -12,11 +11,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl import _validation
-from skmtl._added import with_head, with_moments, with_task
 from skmtl._class_weight import class_weights
 from skmtl._logistic import best_strength, fit_logistic
 from skmtl._multitask import MatrixLike, MultiTaskSAE
-from skmtl._selection import code_and_X
 from skmtl._sklearn import StrOptions, fit_context, with_callbacks
 from skmtl._softmax_heads import softmax_by_task
 from skmtl._targets import Entries, TaskLabels
@@ -497,23 +494,13 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             weight = weight * class_weights(self.class_weight, added, codes, of_entries)[:, 0]
         held = (codes[:, 0] >= 0) & (weight > 0)
         label, weight, n_classes = codes[held, 0], weight[held], len(added.classes[0])
-        params, objective, state = self._params, self._objective, deepcopy(self._state)
         with workers(self.n_jobs):
-            R = code_and_X(objective, params, X[held], "W_skip" in params)
+            R = self._read_by_heads(X[held])
             C = best_strength(R, label, weight, n_classes)
             W, b = fit_logistic(R, label, weight, n_classes, C)
-        width = params["W_head"].shape[1]
         targets = self._targets.with_task(added.classes[0], name)
-        state["optimizer"] = with_moments(state, n_classes)
-        state["priors"] = [*state["priors"], np.bincount(label, weight) / weight.sum()]
-        state["balancer"] = objective.tasks.balancer.init(targets.n_tasks, state["priors"])
-        state.pop("gramian", None)
-        state["scale"]["label_weight"] = np.append(state["scale"]["label_weight"], 0)
-        params = with_head(params, W[:, :width], W[:, width:], b)
-        objective = with_task(objective, targets.offsets)
-        self.__dict__.update(self._attributes(params, targets, objective, state["scale"]))
-        self._state = state
-        return self
+        prior = np.bincount(label, weight) / weight.sum()
+        return self._add_head(targets, W, b, prior, {"label_weight": 0})
 
     def _learn_targets(self, y, task_mask, goes_on, classes):
         """Classes and codes of y; the fitted classes where the fit goes on."""

@@ -57,7 +57,7 @@ def scale_of(table, loss=None, kept=None):
         moments = _linalg.weighted_moments(table.X, table.weight)
         scale["unit"] = np.asarray(loss.baseline(*moments))
     if table.values is not None:
-        scale["target_mean"], scale["target_scale"] = _units(table.values, table.label_weight)
+        scale["target_mean"], scale["target_scale"] = units_of(table.values, table.label_weight)
     for name, value in (kept or {}).items():
         told = kept["target_scale" if name == "target_mean" else name] > 0
         scale[name] = np.where(told, value, scale[name])
@@ -69,7 +69,7 @@ def of_targets(scale):
     return {name: scale[name] for name in ("target_mean", "target_scale") if name in scale}
 
 
-def _units(values, weight):
+def units_of(values, weight):
     """Weighted mean and standard deviation of each column, (T,).
 
     The deviation is 1 where all values are the same; both are 0 without any weight.

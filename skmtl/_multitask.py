@@ -13,6 +13,7 @@ of its own is to be told which columns of y are which, and to predict and score 
 """
 
 import warnings
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -32,13 +33,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmtl import _balancing, _data, _fitting, _linalg, _validation
+from skmtl._added import with_head, with_moments, with_task
 from skmtl._components import resolve
 from skmtl._finish import finish_heads
 from skmtl._gramian import affinity
 from skmtl._heads import WEIGHTS, init_heads, init_skip
 from skmtl._objectives import Batch, StayNear, Tasks
 from skmtl._private import Private, init_private, private_attributes
-from skmtl._selection import select_heads
+from skmtl._selection import code_and_X, select_heads
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skmtl._threads import map_row_blocks, workers
 from skmtl.balancers import BALANCERS
@@ -77,6 +79,9 @@ class MultiTaskSAE(
     """One sparse code shared by several tasks, and a head for each."""
 
     _head: str
+    _params: dict
+    _state: dict
+    _objective: Any
 
     _parameter_constraints: dict = {
         **_fitting.COMMON_CONSTRAINTS,
@@ -440,6 +445,28 @@ class MultiTaskSAE(
         if targets.names is not None:
             out["task_names_in_"] = np.array(targets.names, dtype=object)
         return out | self._target_attributes(params, targets, scale)
+
+    # --- one more task ------------------------------------------------------------------------
+
+    def _read_by_heads(self, X):
+        """What the head of an added task reads."""
+        return code_and_X(self._objective, self._params, X, "W_skip" in self._params)
+
+    def _add_head(self, targets, W, b, prior, scale):
+        """Put a head beside those that stay; ``scale`` holds what its task is measured in."""
+        state, width = deepcopy(self._state), self._params["W_head"].shape[1]
+        state["optimizer"] = with_moments(state, len(b))
+        state["priors"] = [*state["priors"], prior]
+        balancer = self._objective.tasks.balancer
+        state["balancer"] = balancer.init(targets.n_tasks, state["priors"])
+        state.pop("gramian", None)
+        for name, value in scale.items():
+            state["scale"][name] = np.append(state["scale"][name], value)
+        params = with_head(self._params, W[:, :width], W[:, width:], b)
+        objective = with_task(self._objective, targets.offsets)
+        self.__dict__.update(self._attributes(params, targets, objective, state["scale"]))
+        self._state = state
+        return self
 
     # --- after the fit ----------------------------------------------------------------------
 

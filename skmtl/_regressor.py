@@ -10,9 +10,12 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_consistent_length
 
 from skmtl import _validation
+from skmtl._data import units_of
 from skmtl._multitask import MatrixLike, MultiTaskSAE
+from skmtl._ridge import best_ridge_strength, fit_ridge
 from skmtl._sklearn import fit_context, with_callbacks
 from skmtl._targets import TaskTargets
+from skmtl._threads import workers
 from skmtl._warn import warn
 
 Targets = Any
@@ -325,6 +328,69 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
             X, y, sample_weight, task_mask, goes_on=True, streamed=True, declared=True
         )
         return self._train(problem, max_iter=1)
+
+    @_validation.transactional
+    def add_task(
+        self,
+        X: MatrixLike,
+        y: Targets,
+        name: str | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Add a head for one more task on the code as it is.
+
+        The head is a ridge regression on what the other heads read, shared code and, with
+        ``skip_connection``, X, with its strength chosen by cross-validation. Code and other heads
+        stay as they are: predictions for the tasks there were keep their bits.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows of the new task; few are enough.
+        y : array-like of shape (n_samples,)
+            Its targets; rows with a gap are left out.
+        name : str, default=None
+            Its name in ``task_names_in_``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        self : object
+            The regressor, with one task more. A one-dimensional y has become the first of two.
+
+        Raises
+        ------
+        ValueError
+            If y is not one-dimensional or has no target that counts; if a task of that name is
+            there.
+
+        Notes
+        -----
+        ``partial_fit`` and ``warm_start`` then expect a y of all tasks and train all heads and the
+        code; the balancer starts anew. The added task has no private latents.
+        """
+        X = self._check_rows(X)
+        added, (codes, values) = TaskTargets.learn(y)
+        taken = self._targets.names or []
+        check_consistent_length(X, codes)
+        weight, _ = _validation.check_weight(sample_weight, X)
+        held = (codes[:, 0] >= 0) & (weight > 0)
+        if added.n_tasks != 1 or not held.any() or name in taken:
+            raise ValueError(
+                "add_task needs a y of one task with at least one target that counts and a name "
+                f"that is not taken; got {added.n_tasks} task(s), {np.sum(held)} such target(s) "
+                f"in the first, name={name!r} beside {taken}. Call it once for each task."
+            )
+        values, weight = values[held, 0], weight[held]
+        mean, unit = (part[0] for part in units_of(values[:, None], weight[:, None]))
+        target = (values - mean) / unit
+        with workers(self.n_jobs):
+            R = self._read_by_heads(X[held])
+            C = best_ridge_strength(R, target, weight)
+            W, b = fit_ridge(R, target, weight, 1, C)
+        scale = {"label_weight": 0, "target_mean": mean, "target_scale": unit}
+        return self._add_head(self._targets.with_task(name), W, b, np.ones(1), scale)
 
     def _learn_targets(self, y, task_mask, goes_on, declared):
         """Which tasks there are, and their targets; the fitted tasks where the fit goes on."""

@@ -278,10 +278,7 @@ class TaskLabels:
 
     def with_task(self, classes, name=None):
         """These labels and one more task; 1-D labels become the first of two tasks."""
-        names = self.names
-        if names is not None or name is not None:
-            names = [str(self.name(t)) for t in range(self.n_tasks)]
-            names.append(str(self.n_tasks if name is None else name))
+        names = _names_with(self, name)
         return TaskLabels([*self.classes, classes], names, False, self.missing_label)
 
     def name(self, t):
@@ -400,6 +397,11 @@ class TaskTargets:
     def name(self, t):
         return self.names[t] if self.names is not None else t
 
+    def with_task(self, name=None):
+        """These targets and one more task; a 1-D y becomes the first of two tasks."""
+        names = _names_with(self, name)
+        return TaskTargets(np.append(self.known, True), names, one_d=False)
+
     def entries(self, y, name="y", task_mask=None, allow_unknown=False):
         """Codes, 0 or -1 for a gap, and values, float64, of the tasks of y that are known."""
         table = read_table(y, name)
@@ -441,6 +443,14 @@ def _numbers(seen, where):
 def fits_float(column):
     """Whether the numbers of a column survive as floats: no integer above 2**53."""
     return column.dtype.kind not in "iu" or not len(column) or np.abs(column).max() <= 2**53
+
+
+def _names_with(targets, name):
+    """Names of the tasks and one more; None where nobody gave any."""
+    if targets.names is None and name is None:
+        return None
+    names = [str(targets.name(t)) for t in range(targets.n_tasks)]
+    return [*names, str(targets.n_tasks if name is None else name)]
 
 
 def _name(table, t):

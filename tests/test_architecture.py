@@ -46,6 +46,7 @@ BELOW_ESTIMATORS = {
     "_finish",
     "_private",
     "_added",
+    "_ridge",
     "_selection",
     "_logistic",
     "_fitting",

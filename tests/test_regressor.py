@@ -392,6 +392,54 @@ def test_the_guard_equals_ridge_regression_where_it_takes_it(rng):
     assert reg(2, head_selection="cv", max_iter=2).fit(X, few).head_selection_[0] == "shared"
 
 
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize(
+    "options", [{}, {"skip_connection": True}, {"n_private_components": 2}], ids=str
+)
+def test_add_task(sparse, options, tasks):
+    X, Y = tasks
+    rows = sp.csr_array(X) if sparse else X
+    model = reg(**options).fit(rows, Y[:, :2])
+    before = model.predict(rows)
+    model.add_task(rows, Y[:, 2] + 1e6, name="far")
+    assert_array_equal(model.predict(rows)[:, :2], before)
+    assert model.task_names_in_.tolist() == ["0", "1", "far"] and model.n_outputs_ == 3
+    present = ~np.isnan(Y[:, 2])
+    assert r2_score(Y[present, 2] + 1e6, model.predict(rows)[present, 2]) > 0.5
+    assert_allclose(model.target_mean_[2], np.nanmean(Y[:, 2]) + 1e6)
+    moved = np.add(Y, [0, 0, 1e6])
+    assert model.partial_fit(rows, moved).score(rows, moved) > 0.5
+
+
+def test_added_heads_are_ridge_regressions_on_the_code(tasks, rng):
+    X, Y = tasks
+    model = reg().fit(X, np.nan_to_num(Y[:, 0]))
+    y, weight = np.nan_to_num(Y[:, 2]), rng.uniform(0.5, 2, len(X))
+    code = model.transform(X)
+    model.add_task(X, y, sample_weight=weight)
+    assert model.predict(X).shape == (len(X), 2)
+    scale = np.sqrt(np.cov(code.T, aweights=weight, ddof=0).diagonal())
+    S = code / np.where(scale > 1e-12, scale, np.inf)
+    own = [Ridge(0.5 / C).fit(S, y, weight / weight.mean()).predict(S) for C in STRENGTHS]
+    assert min(np.abs(p - model.predict(X)[:, 1]).max() for p in own) < 1e-6 * y.std()
+
+
+def test_add_task_refuses(tasks):
+    X, Y = tasks
+    model = reg().fit(X, pd.DataFrame(Y, columns=list("abc")))
+    for y, name, weight in [
+        (Y[:, :2], "d", None),
+        (Y[:, 0], "a", None),
+        (np.where(np.arange(len(X)) == 3, 1.0, np.nan), "d", np.arange(len(X)) != 3),
+    ]:
+        with pytest.raises(ValueError, match="add_task needs a y of one task"):
+            model.add_task(X, y, name, weight)
+    with pytest.raises(ValueError, match="at least one target"):
+        model.add_task(X, np.full(len(X), np.nan))
+    model.add_task(X[:1], [5.0], "d")
+    assert_allclose(model.predict(X)[:, 3], 5)
+
+
 def test_coefficients_are_in_the_units_of_the_targets(tasks):
     X, Y = tasks
     model = reg(n_private_components=2, skip_connection=True).fit(X, Y)
