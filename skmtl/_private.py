@@ -168,9 +168,8 @@ def encode(private, params, rows, shifted, allowed=None):
     n_tasks = n_latents // private.size
     if allowed is None:
         allowed = np.ones((n_rows, n_tasks), bool)
-    allowed = np.ascontiguousarray(
-        allowed[:, :n_tasks]
-    )  # a task added to a fitted model has no block
+    # A task added to a fitted model has no block.
+    allowed = np.ascontiguousarray(allowed[:, :n_tasks])
     k = min(private.k, private.size)
     indices = np.empty((n_rows, n_tasks * k), np.int32)
     values, counts = np.empty(indices.shape, product.dtype), np.empty(n_rows, np.int64)

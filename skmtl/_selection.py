@@ -9,7 +9,8 @@ shared   scores of the model trained without the fold
 raw      X @ W.T + b
 both     code @ V.T + X @ W.T + b,   the code that of the same model
 
-Where one of the last two wins, it is fitted once more to all rows, on the final code.
+Where one of the last two is better by more than the standard error of the difference, it is fitted
+once more to all rows, on the final code.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from skmtl._threads import map_row_blocks
 
 CHOICES = ("shared", "raw", "both")
 N_FOLDS = 3
+# By how many standard errors of the difference another head must be better than the trained one.
+MARGIN = 1.0
 #: For each kind of heads, how one by itself is fitted, and its loss of each row.
 ALONE: dict = {
     "softmax": (fit_logistic, losses_of),
@@ -57,17 +60,18 @@ def select_heads(objective, params, data, fit_without, seed):
         return chosen
     counted = np.where(data.batch.label_weight > 0, data.batch.labels, -1)
     folds = folds_of(counted, N_FOLDS, np.random.default_rng(seed))
-    # For each task the summed losses of: shared; raw and both with each strength.
-    totals = np.zeros((n_tasks, 1 + 2 * len(STRENGTHS)))
+    # Of each task's labels the losses of: shared; raw and both with each strength.
+    losses = {t: np.empty((task.held.sum(), 1 + 2 * len(STRENGTHS))) for t, task in judged.items()}
     for f in range(N_FOLDS):
         own = fit_without(folds != f)
         scores = _in_blocks(data.batch.X, lambda X, own=own: objective.scores(own, X))
         R = code_and_X(objective, own, data.batch.X)
         for t, task in judged.items():
-            totals[t] += _losses(task, data.batch.X, scores, R, folds == f)
+            out = folds[task.held] == f
+            losses[t][out] = _losses(task, data.batch.X, scores, R, out)
     R = code_and_X(objective, params, data.batch.X)
     for t, task in judged.items():
-        best = int(np.argmin(totals[t]))  # the first of equals: shared
+        best = _best(losses[t], task.weight)
         if best == 0:
             continue
         chosen[t] = CHOICES[1 + (best - 1) // len(STRENGTHS)]
@@ -92,8 +96,19 @@ class Judged:
         width = self.head.stop - self.head.start
         return ALONE[self.kind][0](rows, self.target[some], self.weight[some], width, C)
 
-    def loss(self, scores, some):
-        return self.weight[some] @ ALONE[self.kind][1](scores.astype(float), self.target[some])
+    def losses(self, scores, some):
+        """Loss of each of some of the rows held, by their scores."""
+        return ALONE[self.kind][1](scores.astype(float), self.target[some])
+
+
+def _best(losses, weight):
+    """The column of least mean loss; the first unless another is better by its standard error."""
+    share = weight / weight.sum()
+    best = int(np.argmin(share @ losses))
+    gain = losses[:, 0] - losses[:, best]
+    mean = share @ gain
+    error = np.sqrt(share**2 @ (gain - mean) ** 2)
+    return best if mean > MARGIN * error else 0
 
 
 def _judged(tasks, batch, t):
@@ -112,14 +127,13 @@ def _judged(tasks, batch, t):
 
 
 def _losses(task, X, scores, R, out):
-    """Summed losses of a task's labels in a fold: the trained head's, and those of the others."""
-    out = out[task.held]
-    losses = [task.loss(scores[task.held, task.head][out], out)]
+    """Losses of a task's labels that are left ``out``, a column for each way to form its scores."""
+    columns = [task.losses(scores[task.held, task.head][out], out)]
     for read in (X[task.held], R[task.held]):
         for C in STRENGTHS:
             W, b = task.fit(read[~out], C, ~out)
-            losses.append(task.loss(read[out] @ W.T + b, out))
-    return np.array(losses)
+            columns.append(task.losses(read[out] @ W.T + b, out))
+    return np.column_stack(columns)
 
 
 def _set_head(params, head, W, b):

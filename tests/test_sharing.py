@@ -53,6 +53,7 @@ def test_heads_read_X_too(few, tasks):
     assert not hasattr(clf(max_iter=1).fit(X, Y), "task_skip_coef_")
 
 
+@pytest.mark.compiled
 def test_skip_learns_what_the_code_cannot_hold(rng):
     """Two latents cannot carry twenty linear tasks; X itself can."""
     X = rng.standard_normal((600, 20))
@@ -462,6 +463,7 @@ def test_add_task_to_one_dimensional_labels(tasks):
     assert not hasattr(model, "decision_function")
 
 
+@pytest.mark.compiled
 def test_add_task_learns_from_few_rows():
     """A task on the same atoms, from 40 rows: better on the code than on X."""
     better = []

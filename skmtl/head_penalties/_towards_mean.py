@@ -22,10 +22,10 @@ class TowardsMean(HeadPenalty):
 
     Parameters
     ----------
-    rho : float, default=0.1
+    rho : float, default=0.3
         Strength of the pull: 0 leaves the tasks apart, a very large one gives all the same weights
         (intercepts stay their own). At least 0.
-    alpha : float, default=0.0
+    alpha : float, default=0.01
         Ridge penalty on all weights, the mean included, in the units of `L2`. At least 0.
 
     Notes
@@ -50,7 +50,7 @@ class TowardsMean(HeadPenalty):
         "alpha": [Interval(Real, 0, None, closed="left")],
     }
 
-    def __init__(self, rho=0.1, alpha=0.0):
+    def __init__(self, rho=0.3, alpha=0.01):
         self.rho = rho
         self.alpha = alpha
 
