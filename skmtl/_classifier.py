@@ -17,7 +17,6 @@ from skmtl._multitask import MatrixLike, MultiTaskSAE
 from skmtl._sklearn import StrOptions, fit_context, with_callbacks
 from skmtl._softmax_heads import softmax_by_task
 from skmtl._targets import Entries, TaskLabels
-from skmtl._threads import workers
 from skmtl._warn import warn
 
 Labels = Any
@@ -152,6 +151,11 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         is fitted three times more, each time to two thirds of the rows; a task with fewer than
         three labels of a class, or fewer than six numbers, keeps its trained head. ``partial_fit``
         and ``warm_start`` train the chosen heads on.
+    n_members : int, default=1
+        Members of an ensemble: models trained one after another on the same rows, each from its
+        own random start, whose probabilities are averaged. What else is published
+        (``components_``, ``transform``, heads, curves) is the first member's. Time and memory grow
+        with their number.
     class_weight : dict, "balanced", list or None, default=None
         Weight of the classes: a dict from label to weight, "balanced" (on each task's observed
         labels, as they are weighted), or one of these per task: a list, or a dict by task name.
@@ -291,6 +295,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         head_dropout: float = 0.0,
         head_penalty: Any = None,
         head_selection: str = "shared",
+        n_members: int = 1,
         class_weight: dict | str | list | None = None,
         missing_label: Any = None,
     ) -> None:
@@ -334,6 +339,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             head_dropout=head_dropout,
             head_penalty=head_penalty,
             head_selection=head_selection,
+            n_members=n_members,
         )
         self.class_weight = class_weight
         self.missing_label = missing_label
@@ -495,13 +501,21 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             weight = weight * class_weights(self.class_weight, added, codes, of_entries)[:, 0]
         held = (codes[:, 0] >= 0) & (weight > 0)
         label, weight, n_classes = codes[held, 0], weight[held], len(added.classes[0])
-        with workers(self.n_jobs):
-            R = self._read_by_heads(X[held])
+
+        def fit_head(R):
             C = best_strength(R, label, weight, n_classes)
-            W, b = fit_logistic(R, label, weight, n_classes, C)
+            return fit_logistic(R, label, weight, n_classes, C)
+
         targets = self._targets.with_task(added.classes[0], name)
         prior = np.bincount(label, weight) / weight.sum()
-        return self._add_head(targets, W, b, prior, {"label_weight": 0})
+        return self._add_head(X[held], fit_head, targets, prior, {"label_weight": 0})
+
+    def _joint(self, scores):
+        """Logarithms of the members' mean probabilities."""
+        for own in scores:
+            softmax_by_task(own, self._targets.offsets)
+        tiny = np.finfo(scores[0].dtype).tiny
+        return np.log(np.maximum(super()._joint(scores), tiny))
 
     def _learn_targets(self, y, task_mask, goes_on, classes):
         """Classes and codes of y; the fitted classes where the fit goes on."""

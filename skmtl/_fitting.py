@@ -137,11 +137,15 @@ def _refuse_beside_mixture(estimator):
 # --- start, resume, train -------------------------------------------------------------------
 
 
-def start(estimator, objective, data, unit):
-    """Fresh ``params`` and ``state``; of the data only their weighted distribution matters."""
+def start(estimator, objective, data, unit, member=0):
+    """Fresh ``params`` and ``state``; of the data only their weighted distribution matters.
+
+    The members of an ensemble differ in their generator.
+    """
     X, weight = data.batch.X, data.weight
     loss, sparsifier = objective.reconstruction.loss, objective.sparsifier
-    rng = np.random.default_rng(check_random_state(estimator.random_state).randint(2**31))
+    seed = check_random_state(estimator.random_state).randint(2**31)
+    rng = np.random.default_rng([seed, member] if member else seed)
     if estimator.bias_init == "zero":
         b_dec = np.zeros(X.shape[1])
     elif estimator.bias_init == "mean":
@@ -173,6 +177,7 @@ def resume(estimator, objective):
     now, then = (_structure(estimator, o) for o in (objective, estimator._objective))
     now["n_components"] = estimator.n_components
     now["n_private_components"] = getattr(estimator, "n_private_components", 0)
+    now["n_members"] = getattr(estimator, "n_members", 1)
     now["optimizer"] = type(resolve(estimator.optimizer, OPTIMIZERS)).__name__
     for name in now:
         if now[name] != then[name]:
@@ -197,6 +202,7 @@ def _structure(estimator, objective):
     loss = objective.reconstruction.loss
     return {
         "n_components": len(estimator._params["W_dec"]),
+        "n_members": 1 + len(getattr(estimator, "_members", ())),
         "n_private_components": estimator._params.get("W_head_own", np.empty((0, 0))).shape[1],
         "sparsifier": type(objective.sparsifier).__name__,
         "loss": repr(loss) if getattr(loss, "is_mixture", False) else type(loss).__name__,

@@ -81,6 +81,7 @@ class MultiTaskSAE(
     _head: str
     _params: dict
     _state: dict
+    _members: list  # of an ensemble's members after the first, params and state
     _objective: Any
 
     _parameter_constraints: dict = {
@@ -98,6 +99,7 @@ class MultiTaskSAE(
         "skip_connection": ["boolean"],
         "head_dropout": [Interval(Real, 0, 1, closed="left")],
         "head_penalty": [StrOptions(set(HEAD_PENALTIES)), HasMethods(["shrink"]), None],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
         "head_selection": [StrOptions({"shared", "cv"})],
     }
 
@@ -143,6 +145,7 @@ class MultiTaskSAE(
         head_dropout: float = 0.0,
         head_penalty: Any = None,
         head_selection: str = "shared",
+        n_members: int = 1,
     ) -> None:
         self.n_components = n_components
         self.sparsifier = sparsifier
@@ -183,6 +186,7 @@ class MultiTaskSAE(
         self.head_dropout = head_dropout
         self.head_penalty = head_penalty
         self.head_selection = head_selection
+        self.n_members = n_members
 
     def _set_up(
         self,
@@ -318,9 +322,9 @@ class MultiTaskSAE(
         strength = self.coactivation_penalty / _unit(scale) ** 2
         return Private(size, int(self.k_private or size), float(strength))
 
-    def _start(self, data, targets, alone, objective, scale):
+    def _start(self, data, targets, alone, objective, scale, member=0):
         """Fresh ``params`` and ``state`` of code, heads and balancer."""
-        params, state = _fitting.start(self, alone, data, _unit(scale))
+        params, state = _fitting.start(self, alone, data, _unit(scale), member)
         params.update(init_heads(self.n_components, targets.offsets, data.batch.X.dtype))
         params.update(self._init_skip(params, targets))
         if objective.private is not None:
@@ -347,13 +351,12 @@ class MultiTaskSAE(
 
         pretrain_iter = 0 if goes_on else self.pretrain_iter
         context = self._init_callback_context(
-            max_subtasks=pretrain_iter + (max_iter or self.max_iter)
+            max_subtasks=self.n_members * (pretrain_iter + (max_iter or self.max_iter))
         )
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         watched = (self, context, X, y, objective, problem.data, attributes)
-        pretrain_curve, history = self._run(
-            problem, max_iter, partial(_fitting.EpochWatch, *watched)
-        )
+        watch = partial(_fitting.EpochWatch, *watched)
+        pretrain_curve, history = self._run(problem, max_iter, watch)
         if goes_on:
             pretrain_curve = self.pretrain_loss_curve_
         chosen = {} if max_iter is not None else self._choose_heads(problem)
@@ -362,9 +365,29 @@ class MultiTaskSAE(
             self.__dict__.pop(name, None)
         if objective.tasks.average is not None:
             fitted["affinity_"] = affinity(problem.state)
+        fitted["_members"] = self._train_members(problem, max_iter, watch)
         _fitting.publish(self, fitted, problem.state, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _train_members(self, problem, max_iter, watch):
+        """``params`` and ``state`` of the members after the first, each trained as that was."""
+        members = []
+        parts = problem.data, problem.targets, problem.alone, problem.objective
+        scale = problem.state["scale"]
+        for m in range(1, self.n_members):
+            if problem.goes_on:
+                params, state = deepcopy(self._members[m - 1])
+                _fitting.add_arrays(self, params, state, self._init_skip(params, problem.targets))
+            else:
+                params, state = self._start(*parts, scale, m)
+            own = replace(problem, params=params, state=state | {"scale": scale})
+
+            self._run(own, max_iter, lambda what, m=m: watch(f"{what} of member {m + 1}"))
+            if max_iter is None:
+                self._choose_heads(own)
+            members.append((own.params, own.state))
+        return members
 
     def _run(self, problem, max_iter=None, watch_of=lambda what: None):
         """Pretrain and train in place; the loss curve of the former, the history of the latter."""
@@ -448,24 +471,28 @@ class MultiTaskSAE(
 
     # --- one more task ------------------------------------------------------------------------
 
-    def _read_by_heads(self, X):
-        """What the head of an added task reads."""
-        return code_and_X(self._objective, self._params, X, "W_skip" in self._params)
+    def _add_head(self, X, fit_head, targets, prior, scale):
+        """Put a head beside those that stay, for each member by what its heads read of X.
 
-    def _add_head(self, targets, W, b, prior, scale):
-        """Put a head beside those that stay; ``scale`` holds what its task is measured in."""
-        state, width = deepcopy(self._state), self._params["W_head"].shape[1]
-        state["optimizer"] = with_moments(state, len(b))
-        state["priors"] = [*state["priors"], prior]
-        balancer = self._objective.tasks.balancer
-        state["balancer"] = balancer.init(targets.n_tasks, state["priors"])
-        state.pop("gramian", None)
-        for name, value in scale.items():
-            state["scale"][name] = np.append(state["scale"][name], value)
-        params = with_head(self._params, W[:, :width], W[:, width:], b)
+        ``scale`` holds what its task is measured in.
+        """
+        members = []
+        for params, kept in [(self._params, self._state), *self._members]:
+            with workers(self.n_jobs):
+                W, b = fit_head(code_and_X(self._objective, params, X, "W_skip" in params))
+            state, width = deepcopy(kept), params["W_head"].shape[1]
+            state["optimizer"] = with_moments(state, len(b))
+            state["priors"] = [*state["priors"], prior]
+            balancer = self._objective.tasks.balancer
+            state["balancer"] = balancer.init(targets.n_tasks, state["priors"])
+            state.pop("gramian", None)
+            for name, value in scale.items():
+                state["scale"][name] = np.append(state["scale"][name], value)
+            members.append((with_head(params, W[:, :width], W[:, width:], b), state))
+        params, state = members[0]
         objective = with_task(self._objective, targets.offsets)
         self.__dict__.update(self._attributes(params, targets, objective, state["scale"]))
-        self._state = state
+        self._state, self._members = state, members[1:]
         return self
 
     # --- after the fit ----------------------------------------------------------------------
@@ -487,10 +514,18 @@ class MultiTaskSAE(
 
     def _scores(self, X):
         """Scores of all heads on checked rows, (n, total number of classes)."""
-        blocks = map_row_blocks(
-            lambda block: self._objective.scores(self._params, X[block]), X.shape[0], self.n_jobs
-        )
+        members = [self._params, *(params for params, _ in self._members)]
+
+        def of_block(block):
+            scores = [self._objective.scores(params, X[block]) for params in members]
+            return scores[0] if len(scores) == 1 else self._joint(scores)
+
+        blocks = map_row_blocks(of_block, X.shape[0], self.n_jobs)
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _joint(self, scores):
+        """Scores of an ensemble from those of its members."""
+        return sum(scores) / scores[0].dtype.type(len(scores))
 
     def _check_rows(self, X):
         check_is_fitted(self)

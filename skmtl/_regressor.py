@@ -15,7 +15,6 @@ from skmtl._multitask import MatrixLike, MultiTaskSAE
 from skmtl._ridge import best_ridge_strength, fit_ridge
 from skmtl._sklearn import fit_context, with_callbacks
 from skmtl._targets import TaskTargets
-from skmtl._threads import workers
 from skmtl._warn import warn
 
 Targets = Any
@@ -149,6 +148,11 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         is fitted three times more, each time to two thirds of the rows; a task with fewer than
         three labels of a class, or fewer than six numbers, keeps its trained head. ``partial_fit``
         and ``warm_start`` train the chosen heads on.
+    n_members : int, default=1
+        Members of an ensemble: models trained one after another on the same rows, each from its
+        own random start, whose predictions are averaged. What else is published
+        (``components_``, ``transform``, heads, curves) is the first member's. Time and memory grow
+        with their number.
 
     Attributes
     ----------
@@ -386,12 +390,12 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         values, weight = values[held, 0], weight[held]
         mean, unit = (part[0] for part in units_of(values[:, None], weight[:, None]))
         target = (values - mean) / unit
-        with workers(self.n_jobs):
-            R = self._read_by_heads(X[held])
-            C = best_ridge_strength(R, target, weight)
-            W, b = fit_ridge(R, target, weight, 1, C)
+
+        def fit_head(R):
+            return fit_ridge(R, target, weight, 1, best_ridge_strength(R, target, weight))
+
         scale = {"label_weight": 0, "target_mean": mean, "target_scale": unit}
-        return self._add_head(self._targets.with_task(name), W, b, np.ones(1), scale)
+        return self._add_head(X[held], fit_head, self._targets.with_task(name), np.ones(1), scale)
 
     def _learn_targets(self, y, task_mask, goes_on, declared):
         """Which tasks there are, and their targets; the fitted tasks where the fit goes on."""
