@@ -45,7 +45,8 @@ class DualProj(GramianBalancer):
         self.ridge = ridge
 
     def raw_weights(self, gramian, rng=None):
-        return least_norm_above(self._regular(gramian), np.full(len(gramian), 1 / len(gramian)))
+        lowers = np.full((1, len(gramian)), 1 / len(gramian))
+        return least_norm_above(self._regular(gramian), lowers)[0]
 
     def _regular(self, gramian):
         return gramian / np.trace(gramian) + self.ridge * np.eye(len(gramian))

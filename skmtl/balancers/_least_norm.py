@@ -18,10 +18,13 @@ def root(gramian):
     return np.sqrt(np.maximum(values, 0) + ridge)[:, None] * vectors.T
 
 
-def least_norm_above(gramian, lower):
-    """argmin of ``w' G w`` over ``w >= lower``: with w = lower + x, min |A x + A lower|, x >= 0."""
+def least_norm_above(gramian, lowers):
+    """argmin of ``w' G w`` over ``w >= lower`` for each row of ``lowers``, (len(lowers), n_tasks).
+
+    With w = lower + x it is min |A x + A lower| over x >= 0.
+    """
     A = root(gramian)
-    return lower + _nnls(A, -A @ lower)
+    return np.array([lower + _nnls(A, -A @ lower) for lower in lowers])
 
 
 def least_norm_in_hull(gramian):

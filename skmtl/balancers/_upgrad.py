@@ -24,7 +24,8 @@ class UPGrad(DualProj):
 
     Notes
     -----
-    One quadratic program for each task; `DualProj` has one in all.
+    One quadratic program for each task, of which `DualProj` has one in all: with a hundred tasks
+    that is most of a step.
 
     References
     ----------
@@ -38,5 +39,5 @@ class UPGrad(DualProj):
     """
 
     def raw_weights(self, gramian, rng=None):
-        regular, lowers = self._regular(gramian), np.eye(len(gramian)) / len(gramian)
-        return sum(least_norm_above(regular, lower) for lower in lowers)
+        lowers = np.eye(len(gramian)) / len(gramian)
+        return least_norm_above(self._regular(gramian), lowers).sum(axis=0)
