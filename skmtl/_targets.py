@@ -492,15 +492,16 @@ def _read_classes(classes, n_tasks, missing_label):
     return out
 
 
-def common_labels(y_true, y_pred, present):
+def common_labels(y_true, y_pred, present, classes=()):
     """Both columns where ``present``, as integers that are equal where the labels are.
 
-    Only labels of one kind can be equal: the string "1" is not the number 1.
+    The classes come first, then other true labels in order, then other predicted ones. Only
+    labels of one kind can be equal: the string "1" is not the number 1.
     """
     true, pred = y_true[present].tolist(), y_pred[present].tolist()
-    code: dict = {}
+    code: dict = {value: c for c, value in enumerate(np.asarray(classes).tolist())}
     for value in sorted(set(true), key=lambda v: (isinstance(v, str), v)):
-        code[value] = len(code)
+        code.setdefault(value, len(code))
     for value in pred:
         code.setdefault(None if _is_gap(value) else value, len(code))
     return (

@@ -5,22 +5,31 @@ from typing import Any
 
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skmtl.metrics._tasks import multitask_accuracy, multitask_f1, multitask_recall
-
-_METRICS = {
-    "accuracy": multitask_accuracy,
-    "recall_macro": multitask_recall,
-    "f1_macro": multitask_f1,
-}
+from skmtl.metrics._one_task import METRICS
+from skmtl.metrics._per_task import by_task
 
 
-def get_multitask_scorer(scoring: str, *, missing_label: Any = None) -> Callable[..., float]:
+def get_multitask_scorer(
+    scoring: str, *, average: Any = "tasks", missing_label: Any = None
+) -> Callable[..., float]:
     """Scorer that ignores gaps in y and averages over tasks.
 
     Parameters
     ----------
-    scoring : {"accuracy", "recall_macro", "f1_macro"}
-        Name of the metric; each is computed per task on its labelled rows.
+    scoring : str
+        One of scikit-learn's scorer names that judge one task: "accuracy", "balanced_accuracy",
+        "f1", "precision", "recall" and "jaccard" for two classes (the second of ``classes_`` is
+        the positive one), the same with "_macro", "_micro" or "_weighted",
+        "matthews_corrcoef", "positive_likelihood_ratio", "neg_negative_likelihood_ratio"; from
+        ``predict_proba`` "roc_auc" (one-versus-rest for more than two classes), "roc_auc_ovr",
+        "roc_auc_ovo" and their "_weighted" forms, "average_precision", "neg_log_loss",
+        "neg_brier_score", "top_k_accuracy", "d2_log_loss_score", "d2_brier_score" and our
+        "neg_calibration_error"; for real targets "r2", "explained_variance",
+        "d2_absolute_error_score", "neg_mean_squared_error", "neg_root_mean_squared_error",
+        "neg_mean_absolute_error" and the other errors. Each is computed per task on its labelled
+        rows.
+    average : {"tasks", "labels", "worst"} or array-like of shape (n_tasks,), default="tasks"
+        How the tasks are averaged, as in `multitask_accuracy`.
     missing_label : scalar, default=None
         A value of y that also means "no label here".
 
@@ -29,7 +38,9 @@ def get_multitask_scorer(scoring: str, *, missing_label: Any = None) -> Callable
     scorer : callable
         ``scorer(estimator, X, y, sample_weight=None)``, a float where higher is better. With
         metadata routing enabled, ``scorer.set_score_request(sample_weight=True)`` asks for
-        weights.
+        weights. A class of y that the estimator did not see has probability 0; a class of the
+        estimator that y lacks is left out of means over classes; a task where the metric is
+        undefined is left out with a warning.
 
     Raises
     ------
@@ -42,16 +53,19 @@ def get_multitask_scorer(scoring: str, *, missing_label: Any = None) -> Callable
     >>> get_multitask_scorer("f1_macro")
     get_multitask_scorer('f1_macro')
     """
-    if scoring not in _METRICS:
-        raise ValueError(f"scoring must be one of {sorted(_METRICS)}; got {scoring!r}.")
-    return _Scorer(scoring, missing_label)
+    if scoring not in METRICS:
+        raise ValueError(f"scoring must be one of {sorted(METRICS)}; got {scoring!r}.")
+    if average is None:
+        raise ValueError("average must not be None: a scorer gives one number; got None.")
+    return _Scorer(scoring, average, missing_label)
 
 
 class _Scorer:
     """Callable in scikit-learn's scorer form; an object so that it can be pickled."""
 
-    def __init__(self, scoring, missing_label):
+    def __init__(self, scoring, average, missing_label):
         self.scoring = scoring
+        self.average = average
         self.missing_label = missing_label
         self._request = MetadataRequest(owner=repr(self))
 
@@ -65,8 +79,24 @@ class _Scorer:
         return self._request
 
     def __call__(self, estimator, X, y, sample_weight=None):
-        return _METRICS[self.scoring](
-            y, estimator.predict(X), sample_weight=sample_weight, missing_label=self.missing_label
+        metric = METRICS[self.scoring]
+        if metric.response != "probabilities":
+            response = estimator.predict(X)
+        elif hasattr(estimator, "predict_proba"):
+            response = estimator.predict_proba(X)
+        else:
+            raise AttributeError(
+                f"scoring={self.scoring!r} needs an estimator with predict_proba; "
+                f"{type(estimator).__name__} has none."
+            )
+        return metric.sign * by_task(
+            self.scoring,
+            y,
+            response,
+            classes=getattr(estimator, "classes_", None),
+            average=self.average,
+            sample_weight=sample_weight,
+            missing_label=self.missing_label,
         )
 
     def __repr__(self):

@@ -82,7 +82,13 @@ def test_report():
     report = multitask_classification_report(
         [[0, 1], [1, None]], [[0, 1], [0, 0]], task_names=["first", "b"], output_dict=True
     )
-    assert report["first"] == {"accuracy": 0.5, "recall": 0.5, "f1": 1 / 3, "labels": 2}
+    assert report["first"] == {
+        "accuracy": 0.5,
+        "balanced_accuracy": 0.5,
+        "recall": 0.5,
+        "f1": 1 / 3,
+        "labels": 2,
+    }
     assert report["mean"]["accuracy"] == 0.75 and report["mean"]["labels"] == 3
     text = multitask_classification_report(pd.DataFrame({"tox": [1, 0]}), [[1], [1]], digits=2)
     assert "tox" in text and "0.50" in text
