@@ -2,13 +2,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate, learning_curve
+import sklearn
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    cross_val_score,
+    cross_validate,
+    learning_curve,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MultiTaskSAEClassifier
+from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
+from skmtl._stratify import _distinct_rows
 from skmtl.metrics import get_multitask_scorer
-from skmtl.model_selection import MultiTaskKFold, multitask_train_test_split
+from skmtl.model_selection import LeaveTaskOut, MultiTaskKFold, multitask_train_test_split
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -120,3 +129,118 @@ def test_incremental_learning_curve(digits):
         exploit_incremental_learning=True,
     )  # fmt: skip
     assert np.isfinite(scores).all()
+
+
+# --- quality ---------------------------------------------------------------------------------
+
+
+def rare_labels(seed):
+    """A random table with gaps, rare classes and groups of rows."""
+    rng = np.random.default_rng(seed)
+    n, n_tasks = int(rng.integers(60, 400)), int(rng.integers(1, 12))
+    Y = np.minimum(rng.integers(0, 5, (n, n_tasks)), rng.geometric(0.5, (n, n_tasks))).astype(float)
+    Y[rng.random(Y.shape) < rng.random() * 0.8] = np.nan
+    return Y, rng.integers(0, n // 4, n)
+
+
+def worst_share(Y, splits):
+    """Largest |fold share - 1 / n_folds| of a class with enough labels; folds without a class."""
+    tests = [test for _, test in splits]
+    worst, lacking = 0, 0
+    for column in Y.T:
+        for c in np.unique(column[~np.isnan(column)]):
+            counts = np.array([np.count_nonzero(column[test] == c) for test in tests])
+            if counts.sum() >= len(tests):
+                worst = max(worst, np.abs(counts / counts.sum() - 1 / len(tests)).max())
+                lacking += np.count_nonzero(counts == 0)
+    return np.array([worst, lacking])
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_shares_beside_plain_k_folds(shuffle):
+    """Less than half as far from the proportions, and no fold lacks a class that could be there."""
+    state = 0 if shuffle else None
+    ours = MultiTaskKFold(5, shuffle=shuffle, random_state=state)
+    plain = KFold(5, shuffle=True, random_state=0)
+    quality = np.zeros((2, 2))
+    for seed in range(30):
+        Y, _ = rare_labels(seed)
+        quality += worst_share(Y, ours.split(Y, Y)), worst_share(Y, plain.split(Y))
+    assert quality[0, 0] < 0.5 * quality[1, 0]
+    assert quality[0, 1] == 0 < 30 < quality[1, 1]
+
+
+def test_groups_stay_together():
+    """And classes are nearer to their proportions than without a look at them."""
+    quality = np.zeros((2, 2))
+    for seed in range(30):
+        Y, groups = rare_labels(seed)
+        cv = MultiTaskKFold(5, shuffle=True, random_state=seed)
+        tests = [test for _, test in cv.split(Y, Y, groups)]
+        assert sorted(np.concatenate(tests)) == list(range(len(Y)))
+        held = [set(groups[test]) for test in tests]
+        assert sum(map(len, held)) == len(set(groups)) and min(map(len, held)) > 0
+        sizes = [len(test) for test in tests]
+        assert max(sizes) - min(sizes) <= 2 * np.bincount(groups).max()
+        plain = GroupKFold(5).split(Y, groups=groups)
+        quality += worst_share(Y, cv.split(Y, Y, groups)), worst_share(Y, plain)
+    assert (quality[0] < 0.7 * quality[1]).all()
+
+
+def test_a_giant_group_leaves_no_fold_empty():
+    Y, groups = np.zeros((20, 1)), np.array([0] * 17 + [1, 2, 3])
+    sizes = [len(test) for _, test in MultiTaskKFold(4).split(Y, Y, groups)]
+    assert sorted(sizes) == [1, 1, 1, 17]
+    with pytest.raises(ValueError, match="groups must be at least 5"):
+        next(MultiTaskKFold(5).split(Y, Y, groups))
+
+
+def test_groups_in_searches_and_with_metadata_routing():
+    Y, groups = rare_labels(1)
+    X, names = np.nan_to_num(Y), np.array([f"g{g}" for g in groups])
+    search = GridSearchCV(estimator(), {"n_components": [3]}, cv=MultiTaskKFold(2))
+    plain = search.fit(X, Y, groups=names).cv_results_["mean_test_score"]
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = search.fit(X, Y, groups=names).cv_results_["mean_test_score"]
+    assert plain == routed != search.fit(X, Y).cv_results_["mean_test_score"]
+
+
+def test_train_test_split_with_groups():
+    Y, groups = rare_labels(3)
+    parts = multitask_train_test_split(Y, Y, groups, groups=groups, test_size=0.3, random_state=0)
+    assert not set(parts[4]) & set(parts[5])
+    assert abs(len(parts[5]) / len(Y) - 0.3) < 0.1
+
+
+def test_distinct_rows_are_those_of_numpy(rng):
+    for high in (3, 2**40):  # the second does not fit in one integer
+        codes = rng.integers(-1, high, (50, 6))
+        codes = codes[rng.integers(0, 50, 200)]
+        expected = np.unique(codes, axis=0, return_inverse=True)
+        rows, group = _distinct_rows(codes)
+        assert np.array_equal(rows, expected[0])
+        assert np.array_equal(group, expected[1].reshape(-1))
+
+
+def test_leave_task_out():
+    """Own rows: each task's rows are a test part. Shared rows: never in both parts of a split."""
+    Y = np.array([[0, None, -1], [1, "a", -1], [None, "b", -1], [None, None, -1]], dtype=object)
+    cv = LeaveTaskOut(missing_label=-1)
+    assert cv.get_n_splits(y=Y) == 2
+    splits = [(train.tolist(), test.tolist()) for train, test in cv.split(Y, Y)]
+    assert splits == [([2, 3], [0, 1]), ([0, 3], [1, 2])]
+    with pytest.raises(ValueError, match=r"no label of task 0.*task_mask"):
+        next(LeaveTaskOut().split([[0]] * 3, [0, 1, 0]))
+    with pytest.raises(ValueError, match="y must be given"):
+        LeaveTaskOut().get_n_splits()
+
+
+def test_leave_task_out_inside_scikit_learn(digits):
+    """A code that never saw the rows of a task serves it."""
+    X, Y = digits[0][:300], digits[1][:300]
+    own = np.where(np.arange(3) == np.arange(300)[:, None] % 3, Y, np.nan)
+    sae = SparseAutoencoderTransformer(
+        16, max_iter=60, tol=None, learning_rate=0.01, random_state=0
+    )
+    scores = cross_val_score(sae, X, own, cv=LeaveTaskOut())
+    assert scores.shape == (3,) and (scores > 0.3).all()
