@@ -1,6 +1,7 @@
 """MultiTaskSAEClassifier: X -> one label per task, through one shared sparse code."""
 
 from itertools import pairwise
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmtl import _validation
 from skmtl._class_weight import class_weights
@@ -17,6 +18,7 @@ from skmtl._multitask import MatrixLike, MultiTaskSAE
 from skmtl._sklearn import StrOptions, fit_context, with_callbacks
 from skmtl._softmax_heads import softmax_by_task
 from skmtl._targets import Entries, TaskLabels
+from skmtl._task_estimator import TaskClassifier
 from skmtl._warn import warn
 
 Labels = Any
@@ -634,6 +636,56 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         """
         scores = self._scores(self._check_rows(X))
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def task_estimator(self, task: int | str) -> TaskClassifier:
+        """One task as a fitted classifier of one-dimensional y.
+
+        For calibration, thresholds, voting, stacking and displays, which know one task only. It
+        is frozen: ``fit`` changes nothing and ``clone`` gives the object itself.
+
+        Parameters
+        ----------
+        task : int or str
+            Number of the task, or its name in ``task_names_in_``.
+
+        Returns
+        -------
+        estimator : classifier
+            With ``classes_``, ``predict``, ``predict_proba``, ``predict_log_proba`` and
+            ``decision_function`` of the task. It keeps this object and sees its later fits.
+
+        Raises
+        ------
+        ValueError
+            If there is no such task, or it had no label.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.calibration import CalibratedClassifierCV
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn.frozen import FrozenEstimator
+        >>> from skmtl import MultiTaskSAEClassifier
+        >>> X, digit = load_digits(return_X_y=True)
+        >>> Y = np.column_stack([digit, digit % 2])
+        >>> clf = MultiTaskSAEClassifier(8, max_iter=5, tol=None, random_state=0).fit(X, Y)
+        >>> odd = FrozenEstimator(clf.task_estimator(1))
+        >>> CalibratedClassifierCV(odd).fit(X, Y[:, 1]).predict_proba(X).shape
+        (1797, 2)
+        """
+        check_is_fitted(self)
+        names = list(getattr(self, "task_names_in_", ()))
+        t = names.index(task) if task in names else task
+        if not isinstance(t, Integral) or not 0 <= t < self.n_outputs_:
+            raise ValueError(
+                f"task must be a number from 0 to {self.n_outputs_ - 1}"
+                + (f" or one of the names {names}" if names else "")
+                + f"; got {task!r}."
+            )
+        of_task = TaskClassifier(self, int(t))
+        if not len(of_task.classes_):
+            raise ValueError(f"task must have had a label in fit; task {task!r} had none.")
+        return of_task
 
     def score(self, X: MatrixLike, y: Labels, sample_weight: ArrayLike | None = None) -> float:
         """Mean over tasks of the accuracy on labelled entries.

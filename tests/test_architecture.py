@@ -100,7 +100,8 @@ MAY_IMPORT = {
     | COMPONENTS
     | {"_autoencoder", "_components", "_objectives", "_schedules", "_training"},
     **dict.fromkeys(("_transformer", "_multitask"), BELOW_ESTIMATORS),
-    **dict.fromkeys(SIBLINGS, BELOW_ESTIMATORS | {"_multitask"}),
+    "_task_estimator": set(),
+    **dict.fromkeys(SIBLINGS, BELOW_ESTIMATORS | {"_multitask", "_task_estimator"}),
     "_stacking": LABELS | {"_arrays", "_sklearn"},
     "metrics": LABELS | {"_arrays"},
     "model_selection": LABELS | {"_sklearn", "_stratify"},
