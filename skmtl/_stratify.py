@@ -125,13 +125,13 @@ def cover(codes, fold, n_folds):
 def grouped_folds(codes, groups, shares, rng):
     """Assign groups of rows to folds so that each (task, class) pair keeps its proportion.
 
-    With c_p the labels of pair p in a group, n_p those in all rows and w_pf what fold f still wants
-    of them, the group goes to the fold with the greatest
+    With s_p the share of pair p's labels that a group holds, and w_pf the share of them that fold f
+    still wants, the group goes to the fold with the greatest
 
-        sum_p c_p w_pf / n_p
+        sum_p s_p w_pf
 
-    which lowers sum_pf w_pf^2 / n_p most; all rows count as one more pair. Groups come in the
-    order of their largest share c_p / n_p of any pair.
+    which lowers sum_pf w_pf^2 most; all rows count as one more pair. Groups come in the order of
+    their largest share of any pair.
 
     Parameters
     ----------
@@ -155,8 +155,8 @@ def grouped_folds(codes, groups, shares, rng):
     of_group = np.concatenate([groups[row], groups])
     held = sp.csr_array((np.ones(len(pair)), (of_group, pair)))  # (group, pair), sums
     total = np.maximum(held.sum(axis=0), 1)
-    wanted = np.outer(shares, total)
     share = held.multiply(1 / total).tocsr()
+    wanted = np.repeat(np.asarray(shares)[:, None], len(total), axis=1)
     order = np.argsort(-share.max(axis=1).toarray().reshape(-1), kind="stable")
     fold_of, empty = np.empty(len(order), dtype=np.int64), np.ones(len(shares), dtype=bool)
     for left, g in zip(range(len(order), 0, -1), order, strict=True):
@@ -165,9 +165,9 @@ def grouped_folds(codes, groups, shares, rng):
         desire = wanted[:, pairs] @ share.data[here]
         if left <= np.count_nonzero(empty):
             desire = np.where(empty, desire, -np.inf)
-        best = np.flatnonzero(desire >= desire.max() - 1e-9)
+        best = np.flatnonzero(desire >= desire.max() - 1e-12)
         f = best[0] if len(best) == 1 or rng is None else rng.choice(best)
-        wanted[f, pairs] -= held.data[here]
+        wanted[f, pairs] -= share.data[here]
         fold_of[g], empty[f] = f, False
     return fold_of[groups]
 

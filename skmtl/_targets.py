@@ -498,13 +498,23 @@ def common_labels(y_true, y_pred, present, classes=()):
     The classes come first, then other true labels in order, then other predicted ones. Only
     labels of one kind can be equal: the string "1" is not the number 1.
     """
-    true, pred = y_true[present].tolist(), y_pred[present].tolist()
+    true, of_true = _distinct(y_true[present])
+    pred, of_pred = _distinct(y_pred[present])
     code: dict = {value: c for c, value in enumerate(np.asarray(classes).tolist())}
-    for value in sorted(set(true), key=lambda v: (isinstance(v, str), v)):
+    for value in (*sorted(true, key=lambda v: (isinstance(v, str), v)), *pred):
         code.setdefault(value, len(code))
-    for value in pred:
-        code.setdefault(None if _is_gap(value) else value, len(code))
-    return (
-        np.array([code[v] for v in true], dtype=np.int64),
-        np.array([code[None if _is_gap(v) else v] for v in pred], dtype=np.int64),
+    return tuple(
+        np.array([code[value] for value in values], dtype=np.int64)[which]
+        for values, which in ((true, of_true), (pred, of_pred))
     )
+
+
+def _distinct(column):
+    """Distinct labels, None for a gap, and which of them each entry is."""
+    if column.dtype.kind != "O":
+        values, which = np.unique(column, return_inverse=True)
+        return [None if _is_gap(v) else v for v in values.tolist()], which.reshape(-1)
+    number: dict = {}
+    labels = (None if _is_gap(value) else value for value in column.tolist())
+    numbers = [number.setdefault(label, len(number)) for label in labels]
+    return list(number), np.array(numbers, dtype=np.int64)

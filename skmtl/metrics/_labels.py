@@ -23,10 +23,9 @@ def multitask_accuracy(
         True labels; gaps (NaN, None, pd.NA, ``missing_label``) are left out.
     Y_pred : array-like of the same shape
         Predicted labels.
-    average : {"tasks", "labels", "worst"}, array-like of shape (n_tasks,) or None, \
-            default="tasks"
-        Mean over the tasks that have a value, the same weighted by the weight of their labels
-        ("labels") or by given weights, the worst of them, or one value per task (None).
+    average : {"tasks", "labels", "worst"}, array-like or None, default="tasks"
+        Mean over the tasks that have a value; the same weighted by the weight of their labels
+        ("labels") or by one given weight per task; the worst of them; or all values (None).
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weight of each row or label.
     missing_label : scalar, default=None
@@ -70,10 +69,9 @@ def multitask_balanced_accuracy(
         True labels; gaps (NaN, None, pd.NA, ``missing_label``) are left out.
     Y_pred : array-like of the same shape
         Predicted labels.
-    average : {"tasks", "labels", "worst"}, array-like of shape (n_tasks,) or None, \
-            default="tasks"
-        Mean over the tasks that have a value, the same weighted by the weight of their labels
-        ("labels") or by given weights, the worst of them, or one value per task (None).
+    average : {"tasks", "labels", "worst"}, array-like or None, default="tasks"
+        Mean over the tasks that have a value; the same weighted by the weight of their labels
+        ("labels") or by one given weight per task; the worst of them; or all values (None).
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weight of each row or label.
     missing_label : scalar, default=None
@@ -116,10 +114,9 @@ def multitask_recall(
         True labels; gaps (NaN, None, pd.NA, ``missing_label``) are left out.
     Y_pred : array-like of the same shape
         Predicted labels.
-    average : {"tasks", "labels", "worst"}, array-like of shape (n_tasks,) or None, \
-            default="tasks"
-        Mean over the tasks that have a value, the same weighted by the weight of their labels
-        ("labels") or by given weights, the worst of them, or one value per task (None).
+    average : {"tasks", "labels", "worst"}, array-like or None, default="tasks"
+        Mean over the tasks that have a value; the same weighted by the weight of their labels
+        ("labels") or by one given weight per task; the worst of them; or all values (None).
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weight of each row or label.
     missing_label : scalar, default=None
@@ -162,10 +159,9 @@ def multitask_f1(
         True labels; gaps (NaN, None, pd.NA, ``missing_label``) are left out.
     Y_pred : array-like of the same shape
         Predicted labels.
-    average : {"tasks", "labels", "worst"}, array-like of shape (n_tasks,) or None, \
-            default="tasks"
-        Mean over the tasks that have a value, the same weighted by the weight of their labels
-        ("labels") or by given weights, the worst of them, or one value per task (None).
+    average : {"tasks", "labels", "worst"}, array-like or None, default="tasks"
+        Mean over the tasks that have a value; the same weighted by the weight of their labels
+        ("labels") or by one given weight per task; the worst of them; or all values (None).
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weight of each row or label.
     missing_label : scalar, default=None

@@ -34,10 +34,9 @@ def multitask_roc_auc(
     multi_class : {"ovr", "ovo"}, default="ovr"
         For more than two classes: the mean over classes of the area of one against the rest, or
         over pairs of classes of the mean of the areas by either's own probability.
-    average : {"tasks", "labels", "worst"}, array-like of shape (n_tasks,) or None, \
-            default="tasks"
-        Mean over the tasks that have a value, the same weighted by the weight of their labels
-        ("labels") or by given weights, the worst of them, or one value per task (None).
+    average : {"tasks", "labels", "worst"}, array-like or None, default="tasks"
+        Mean over the tasks that have a value; the same weighted by the weight of their labels
+        ("labels") or by one given weight per task; the worst of them; or all values (None).
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weight of each row or label.
     missing_label : scalar, default=None
@@ -103,10 +102,9 @@ def multitask_log_loss(
         The estimator's ``classes_``: the columns of ``Y_proba``. By default the labels of each
         task in ``Y_true``, of which none may then be absent. A label that is not among the
         classes has probability 0.
-    average : {"tasks", "labels", "worst"}, array-like of shape (n_tasks,) or None, \
-            default="tasks"
-        Mean over the tasks that have a value, the same weighted by the weight of their labels
-        ("labels") or by given weights, the worst of them, or one value per task (None).
+    average : {"tasks", "labels", "worst"}, array-like or None, default="tasks"
+        Mean over the tasks that have a value; the same weighted by the weight of their labels
+        ("labels") or by one given weight per task; the worst of them; or all values (None).
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weight of each row or label.
     missing_label : scalar, default=None
@@ -160,10 +158,9 @@ def multitask_calibration_error(
         classes has probability 0.
     n_bins : int, default=15
         Number of bins of equal width.
-    average : {"tasks", "labels", "worst"}, array-like of shape (n_tasks,) or None, \
-            default="tasks"
-        Mean over the tasks that have a value, the same weighted by the weight of their labels
-        ("labels") or by given weights, the worst of them, or one value per task (None).
+    average : {"tasks", "labels", "worst"}, array-like or None, default="tasks"
+        Mean over the tasks that have a value; the same weighted by the weight of their labels
+        ("labels") or by one given weight per task; the worst of them; or all values (None).
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weight of each row or label.
     missing_label : scalar, default=None

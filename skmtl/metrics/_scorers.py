@@ -100,4 +100,7 @@ class _Scorer:
         )
 
     def __repr__(self):
-        return f"get_multitask_scorer({self.scoring!r})"
+        given = {"average": self.average, "missing_label": self.missing_label}
+        default = {"average": "tasks", "missing_label": None}
+        options = [f", {k}={v!r}" for k, v in given.items() if repr(v) != repr(default[k])]
+        return f"get_multitask_scorer({self.scoring!r}{''.join(options)})"

@@ -23,10 +23,9 @@ def multitask_r2(
         True values; gaps (NaN, None, pd.NA, ``missing_label``) are left out.
     Y_pred : array-like of the same shape
         Predicted values.
-    average : {"tasks", "labels", "worst"}, array-like of shape (n_tasks,) or None, \
-            default="tasks"
-        Mean over the tasks that have a value, the same weighted by the weight of their labels
-        ("labels") or by given weights, the worst of them, or one value per task (None).
+    average : {"tasks", "labels", "worst"}, array-like or None, default="tasks"
+        Mean over the tasks that have a value; the same weighted by the weight of their labels
+        ("labels") or by one given weight per task; the worst of them; or all values (None).
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weight of each row or label.
     missing_label : scalar, default=None
@@ -71,10 +70,9 @@ def multitask_rmse(
         True values; gaps (NaN, None, pd.NA, ``missing_label``) are left out.
     Y_pred : array-like of the same shape
         Predicted values.
-    average : {"tasks", "labels", "worst"}, array-like of shape (n_tasks,) or None, \
-            default="tasks"
-        Mean over the tasks that have a value, the same weighted by the weight of their labels
-        ("labels") or by given weights, the worst of them, or one value per task (None).
+    average : {"tasks", "labels", "worst"}, array-like or None, default="tasks"
+        Mean over the tasks that have a value; the same weighted by the weight of their labels
+        ("labels") or by one given weight per task; the worst of them; or all values (None).
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_tasks), default=None
         Weight of each row or label.
     missing_label : scalar, default=None

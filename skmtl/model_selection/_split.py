@@ -42,11 +42,9 @@ class MultiTaskKFold(BaseCrossValidator):
     Notes
     -----
     Iterative stratification, rows with equal labels in all tasks dealt out at once; then, where a
-    fold lacks a class that has at least as many labels as there are folds, rows are swapped.
-    Time grows with
-    labels times the logarithm of the rows, plus some tens of microseconds for each distinct
-    combination of labels: seconds for a million rows of up to 100,000 combinations, half a minute
-    where nearly every row has one of its own.
+    fold lacks a class that has at least as many labels as there are folds, rows are swapped. A
+    million rows take a second or two with hundreds of distinct combinations of labels, some ten
+    seconds with 100,000, and half a minute where most rows have one of their own.
 
     With groups, each goes, the one that holds the largest share of a pair first, to the fold
     that wants its labels most; every fold gets a group. Folds then differ in size by what the

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -87,6 +88,15 @@ def table(n_classes, strings, seed, regression=False):
     return X, full, Y, present, rng
 
 
+@cache
+def fitted(n_classes, strings, seed, regression):
+    """One model per task of the table, fitted on the first rows."""
+    X, full, *_ = table(n_classes, strings, seed, regression)
+    model = LinearRegression() if regression else LogisticRegression(C=0.1)
+    models = [clone(model).fit(X[:50], y[:50]) for y in columns(full)]
+    return [ExponentOf(m) for m in models] if regression else models
+
+
 def columns(full):
     """Labels in the type scikit-learn wants."""
     return [np.array(column.tolist()) for column in full.T]
@@ -97,6 +107,7 @@ def test_every_scorer_of_scikit_learn_is_served_or_makes_no_sense_for_a_task():
     assert set(METRICS) - set(get_scorer_names()) == {"neg_calibration_error"}
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")  # theirs
 @pytest.mark.parametrize("name", sorted(set(METRICS) - {"neg_calibration_error"}))
 @pytest.mark.parametrize("weighted", [None, 1, 2])
 def test_scorers_equal_scikit_learn_per_column(name, weighted):
@@ -112,10 +123,7 @@ def test_scorers_equal_scikit_learn_per_column(name, weighted):
         takes_no_weight = "ovo" in name or "likelihood" in name or name == "neg_max_error"
         if takes_no_weight and weighted:
             weight = np.ones_like(weight)
-        model = LinearRegression() if regression else LogisticRegression(C=0.1)
-        models = [clone(model).fit(X[:50], y[:50]) for y in columns(full)]
-        if regression:
-            models = [ExponentOf(m) for m in models]
+        models = fitted(tuple(n_classes), strings, seed, regression)
         expected = []
         for t, (m, y) in enumerate(zip(models, columns(full), strict=True)):
             rows = present[:, t]
@@ -359,6 +367,7 @@ def test_scorers_clone_pickle_and_search(digits):
         scoring=scorer,
     )
     search = clone(search).fit(X, Y)
+    assert repr(scorer) == "get_multitask_scorer('roc_auc', average='worst')"
     assert_allclose(search.score(X, Y), scorer(search.best_estimator_, X, Y))
     assert 0 < search.best_score_ < 1
 
