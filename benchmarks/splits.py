@@ -54,9 +54,8 @@ def judged(Y, fold):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tables", nargs="*", default=list(TABLES), help="names of tables")
-    print(
-        f"{'labels':38s}{'combinations':>12s}  {'folds':14s}{'distance':>9s}{'lacking':>9s}{'s':>7s}"
-    )
+    header = f"{'labels':38s}{'combinations':>12s}  {'folds':14s}"
+    print(f"{header}{'distance':>9s}{'lacking':>9s}{'s':>7s}")
     for name in parser.parse_args().tables:
         Y, groups = labels(*TABLES[name])
         n_distinct = len(np.unique(np.nan_to_num(Y, nan=-1).astype(np.int8), axis=0))
