@@ -11,9 +11,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import make_column_transformer
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
+    StackingClassifier,
+    VotingClassifier,
+)
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_selection import RFE, SelectFromModel, SequentialFeatureSelector
 from sklearn.frozen import FrozenEstimator
@@ -32,11 +38,16 @@ from sklearn.model_selection import (
     validation_curve,
 )
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.multioutput import (
+    ClassifierChain,
+    MultiOutputClassifier,
+    MultiOutputRegressor,
+    RegressorChain,
+)
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
-from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
+from skmtl import MultiTaskSAEClassifier, MultiTaskSAERegressor, SparseAutoencoderTransformer
 from skmtl.metrics import get_multitask_scorer, multitask_accuracy
 from skmtl.model_selection import MultiTaskKFold, multitask_train_test_split
 
@@ -485,3 +496,76 @@ def test_as_learning_curve_passes_them():
         labels = LABELS[name]
         model = clf(labels).partial_fit(X, labels.Y, classes=np.unique(labels.Y))
         assert [len(c) for c in model.classes_] == [2 if name == "0/1" else 3] * 2
+
+
+# --- real targets ---------------------------------------------------------------------------------
+
+TARGETS = X[:, :2] @ RNG.normal(size=(2, 2)) + [0, 100]
+REAL = {"complete": TARGETS, "NaN": np.where(GAPS, np.nan, TARGETS)}
+
+
+def regressor(**params):
+    return MultiTaskSAERegressor(4, **{"max_iter": 3, "tol": None, "random_state": 0} | params)
+
+
+def in_regression(tool, **options):
+    return lambda Y: tool(regressor(), X, Y, cv=3, **options)
+
+
+REAL_TOOLS = {
+    "cross_validate": lambda Y: cross_validate(regressor(), X, Y, cv=3)["test_score"],
+    "cross_validate, scorer": lambda Y: cross_validate(
+        regressor(), X, Y, cv=MultiTaskKFold(3), scoring=get_multitask_scorer("r2")
+    )["test_score"],
+    "cross_validate, scoring='r2'": lambda Y: cross_validate(
+        regressor(), X, Y, cv=3, scoring="r2", error_score="raise"
+    )["test_score"],
+    "GridSearchCV": lambda Y: (
+        GridSearchCV(regressor(), {"n_components": [2, 3]}, cv=3).fit(X, Y).best_score_
+    ),
+    "HalvingGridSearchCV": lambda Y: (
+        HalvingGridSearchCV(regressor(), {"n_components": [2, 3]}, cv=3).fit(X, Y).best_score_
+    ),
+    "cross_val_predict": in_regression(cross_val_predict),
+    "learning_curve": lambda Y: in_regression(learning_curve)(Y)[2],
+    "learning_curve, incremental": lambda Y: in_regression(
+        learning_curve, exploit_incremental_learning=True
+    )(Y)[2],
+    "permutation_importance": lambda Y: (
+        permutation_importance(regressor().fit(X, Y), X, Y, n_repeats=1).importances_mean
+    ),
+    "Pipeline": lambda Y: make_pipeline(StandardScaler(), regressor()).fit(X, Y).score(X, Y),
+    "TransformedTargetRegressor": lambda Y: (
+        TransformedTargetRegressor(regressor(), transformer=StandardScaler()).fit(X, Y).predict(X)
+    ),
+    "MultiOutputRegressor": lambda Y: MultiOutputRegressor(regressor()).fit(X, Y).predict(X),
+    "RegressorChain": lambda Y: RegressorChain(regressor()).fit(X, Y).predict(X),
+    "BaggingRegressor": lambda Y: BaggingRegressor(regressor(), 2).fit(X, Y).predict(X),
+}
+REAL_RAISES = {
+    "cross_validate, scoring='r2'",
+    "TransformedTargetRegressor",
+    "MultiOutputRegressor",
+    "RegressorChain",
+    "BaggingRegressor",
+}
+
+
+@pytest.mark.parametrize("tool", REAL_TOOLS)
+def test_real_targets_work_or_fail_as_written(tool):
+    assert np.isfinite(REAL_TOOLS[tool](REAL["complete"])).all()
+    if tool in REAL_RAISES:
+        with pytest.raises(ValueError, match="contains NaN"):
+            REAL_TOOLS[tool](REAL["NaN"])
+    else:
+        assert np.isfinite(REAL_TOOLS[tool](REAL["NaN"])).all()
+
+
+@pytest.mark.filterwarnings("ignore:Task")
+def test_scores_of_a_task_that_the_regressor_never_saw():
+    Y = REAL["complete"].copy()
+    Y[:36, 1] = np.nan
+    model = regressor().fit(X[:36], Y[:36])
+    r2 = get_multitask_scorer("r2")
+    with pytest.warns(UndefinedMetricWarning, match=r"r2 is undefined .* \(1\)"):
+        assert r2(model, X[36:], Y[36:]) == r2(model, X[36:], np.where([1, 0], Y[36:], np.nan))

@@ -142,10 +142,22 @@ def calibration_error(y, proba, weight, *, n_bins=15):
 # --- the table -------------------------------------------------------------------------------
 
 
-def _at_least_two(function, **options):
-    """One of scikit-learn's functions that compare with a constant; undefined for one label."""
-    plain = _plain(function, **options)
-    return lambda y, y_hat, weight: NAN if len(y) < 2 else plain(y, y_hat, weight)
+def _of_values(function, n_least=1):
+    """One of scikit-learn's functions of real targets; undefined where a prediction is missing.
+
+    A regressor predicts NaN for a task of which it saw no target.
+    """
+    plain = _plain(function)
+
+    def metric(y, y_hat, weight):
+        return NAN if len(y) < n_least or np.isnan(y_hat).any() else plain(y, y_hat, weight)
+
+    return metric
+
+
+def max_error(y, y_hat, sample_weight):
+    """Rows of weight zero are not here; the other weights do not matter."""
+    return skm.max_error(y, y_hat)
 
 
 METRICS = {
@@ -170,9 +182,9 @@ METRICS = {
     "neg_calibration_error": Metric(calibration_error, "probabilities", -1),
     "d2_log_loss_score": Metric(_beside_shares(skm.d2_log_loss_score), "probabilities"),
     "d2_brier_score": Metric(_beside_shares(skm.d2_brier_score), "probabilities"),
-    "r2": Metric(_at_least_two(skm.r2_score), "values"),
-    "explained_variance": Metric(_at_least_two(skm.explained_variance_score), "values"),
-    "d2_absolute_error_score": Metric(_at_least_two(skm.d2_absolute_error_score), "values"),
+    "r2": Metric(_of_values(skm.r2_score, 2), "values"),
+    "explained_variance": Metric(_of_values(skm.explained_variance_score, 2), "values"),
+    "d2_absolute_error_score": Metric(_of_values(skm.d2_absolute_error_score, 2), "values"),
 }
 for name in ("f1", "jaccard", "precision", "recall"):
     function = getattr(skm, f"{name}_score")
@@ -191,5 +203,5 @@ for name in (
     "root_mean_squared_error",
     "root_mean_squared_log_error",
 ):
-    METRICS[f"neg_{name}"] = Metric(_plain(getattr(skm, name)), "values", -1)
-METRICS["neg_max_error"] = Metric(lambda y, y_hat, _: skm.max_error(y, y_hat), "values", -1)
+    METRICS[f"neg_{name}"] = Metric(_of_values(getattr(skm, name)), "values", -1)
+METRICS["neg_max_error"] = Metric(_of_values(max_error), "values", -1)

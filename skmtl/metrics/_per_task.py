@@ -53,7 +53,7 @@ def by_task(
             undefined.append(_name(table, t))
     if undefined:
         warnings.warn(
-            f"{name.removeprefix('neg_')} is undefined for the labels of {len(undefined)} of "
+            f"{name.removeprefix('neg_')} is undefined for {len(undefined)} of "
             f"{n_tasks} tasks ({', '.join(map(repr, undefined[:5]))}"
             f"{', ...' if undefined[5:] else ''}): NaN there, and left out of averages.",
             UndefinedMetricWarning,

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_random_state, column_or_1d
 
 from skmtl._sklearn import safe_indexing
 from skmtl._stratify import cover, grouped_folds, stratified_folds
-from skmtl._targets import TaskLabels, observed, read_table
+from skmtl._targets import TaskLabels, integral, observed, read_table
 
 
 class MultiTaskKFold(BaseCrossValidator):
@@ -20,7 +21,7 @@ class MultiTaskKFold(BaseCrossValidator):
     Unlike an integer ``cv``, it understands gaps in y: pass an instance as ``cv`` to
     ``cross_validate``, ``GridSearchCV`` and the like. Rows without any label are spread evenly.
     With ``groups`` the rows of a group stay in one fold. Tasks with rows of their own are in every
-    fold.
+    fold; of real targets it is the numbers of rows that are kept in proportion.
 
     Parameters
     ----------
@@ -143,7 +144,8 @@ class LeaveTaskOut(BaseCrossValidator):
     """Each split tests on the rows of one task, and trains on those that have no label of it.
 
     For tasks that bring rows of their own: how well does what was learnt of the others serve a task
-    never seen? Learn its head from a few of the test rows, and test on the rest. A row with labels
+    never seen? Learn its head from a few of the test rows, as
+    `skmtl.MultiTaskSAEClassifier.add_task` does, and test on the rest. A row with labels
     of several tasks is in the test part of each of them, and in the training part of the
     others. Rows without any label are always training rows.
 
@@ -321,7 +323,26 @@ def _folds(codes, groups, sizes, rng):
 
 
 def _codes(y, missing_label):
-    return TaskLabels.learn(y, missing_label, empty=True)[1]
+    """Classes of each task as integers, -1 for a gap; real targets are all of one class."""
+    table = read_table(y)
+    present = observed(table, missing_label)
+    real = [
+        column.dtype.kind in "fO" and _is_real(integral(column, there))
+        for column, there in zip(table.columns, present.T, strict=True)
+    ]
+    if not any(real):
+        return TaskLabels.learn(y, missing_label, empty=True)[1]
+    codes = [
+        np.where(there, 0, -1)
+        if of_numbers
+        else TaskLabels.learn(column, missing_label, empty=True)[1][:, 0]
+        for column, there, of_numbers in zip(table.columns, present.T, real, strict=True)
+    ]
+    return np.column_stack(codes)
+
+
+def _is_real(values):
+    return len(values) > 0 and type_of_target(values) == "continuous"
 
 
 def _indexable(a):

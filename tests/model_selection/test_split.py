@@ -244,3 +244,28 @@ def test_leave_task_out_inside_scikit_learn(digits):
     )
     scores = cross_val_score(sae, X, own, cv=LeaveTaskOut())
     assert scores.shape == (3,) and (scores > 0.3).all()
+
+
+def test_leave_task_out_and_add_it_from_few_rows(digits):
+    """Parity, on a code that learnt digits from other rows."""
+    X, Y = digits
+    own = np.where(np.arange(2) == np.arange(len(X))[:, None] % 2, Y[:, :2], np.nan)
+    train, test = list(LeaveTaskOut().split(X, own))[1]
+    options = {"max_iter": 20, "tol": None, "learning_rate": 0.01, "random_state": 0}
+    model = MultiTaskSAEClassifier(48, **options).fit(X[train], own[train, :1])
+    model.add_task(X[test[:100]], own[test[:100], 1])
+    rest = test[100:]
+    assert np.mean(model.predict(X[rest])[:, 1] == own[rest, 1]) > 0.8
+
+
+def test_real_targets_keep_their_numbers_of_rows(rng):
+    """Beside classes too; nothing is known of their values."""
+    Y = rng.normal(size=(60, 3))
+    Y[:, 2] = rng.integers(0, 3, 60)
+    Y[:40, 0] = Y[40:, 1] = np.nan
+    for _, test in MultiTaskKFold(4).split(Y, Y):
+        assert (~np.isnan(Y[test])).sum(axis=0).tolist() == [5, 10, 15]
+    parts = multitask_train_test_split(Y, Y[:, 0], test_size=0.25, random_state=0)
+    assert np.isnan(parts[3]).sum() == 10
+    frame = pd.DataFrame({"x": Y[:, 0], "c": np.array(["a", "b"])[(Y[:, 1] > 0) * 1]})
+    assert len(next(MultiTaskKFold(3).split(None, frame))[1]) == 20
