@@ -27,7 +27,6 @@ def by_task(
     sample_weight=None,
     missing_label=None,
     classes=None,
-    stacklevel=3,
     **options,
 ):
     """The metric of this name for each task, or their average as ``average`` says."""
@@ -57,7 +56,7 @@ def by_task(
             f"{n_tasks} tasks ({', '.join(map(repr, undefined[:5]))}"
             f"{', ...' if undefined[5:] else ''}): NaN there, and left out of averages.",
             UndefinedMetricWarning,
-            stacklevel=stacklevel,
+            stacklevel=3,
         )
     return averaged(values, label_weight, average, metric.sign)
 
