@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test test-nojit lint docs wheel clean
+.PHONY: demo test test-nojit test-long lint docs wheel clean
 
 demo: $(VENV)/.demo
 	mkdir -p demo_output
@@ -16,7 +16,7 @@ test: $(VENV)/.test
 # The same once more as plain Python, which coverage tools can see: all but scikit-learn's checks,
 # the tests of compiling itself, and those that take minutes without a compiler.
 test-nojit: $(VENV)/.test
-	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PY) -m pytest -n auto tests -m "not compiled" \
+	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PY) -m pytest -n auto tests -m "not compiled and not long" \
 		--ignore tests/test_sklearn.py --ignore tests/test_numba.py \
 		--deselect tests/test_architecture.py::test_another_fit_compiles_nothing \
 		--deselect tests/test_architecture.py::test_warmup_compiles_all \
@@ -25,6 +25,10 @@ test-nojit: $(VENV)/.test
 		--deselect tests/sparsifiers/test_topk.py::test_search_every_is_nearly_as_good_and_looks_at_less \
 		--deselect tests/test_training.py::test_row_sparse_updates_reach_the_loss_of_dense_ones \
 		-k "not (test_bits_do_not_depend and n_components)" $(ARGS)
+
+# Tests whose short form runs above, at length: minutes.
+test-long: $(VENV)/.test
+	MPLBACKEND=Agg $(PY) -m pytest -n auto -m long tests $(ARGS)
 
 lint: $(VENV)/.lint
 	$(PY) -m ruff check .

@@ -10,6 +10,7 @@ from skmtl._version import __version__
 
 if TYPE_CHECKING:
     from skmtl._classifier import MultiTaskSAEClassifier
+    from skmtl._files import SKOPS_TRUSTED, load, save
     from skmtl._regressor import MultiTaskSAERegressor
     from skmtl._stacking import stack_tasks, unstack_tasks
     from skmtl._transformer import SparseAutoencoderTransformer
@@ -22,13 +23,19 @@ _HOME = {
     "stack_tasks": "skmtl._stacking",
     "unstack_tasks": "skmtl._stacking",
     "warmup": "skmtl._warmup",
+    "save": "skmtl._files",
+    "load": "skmtl._files",
+    "SKOPS_TRUSTED": "skmtl._files",
 }
 
 __all__ = [
+    "SKOPS_TRUSTED",
     "MultiTaskSAEClassifier",
     "MultiTaskSAERegressor",
     "SparseAutoencoderTransformer",
     "__version__",
+    "load",
+    "save",
     "stack_tasks",
     "unstack_tasks",
     "warmup",

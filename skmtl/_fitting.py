@@ -93,7 +93,8 @@ def build_objective(estimator, loss, sparsifier, *, decayed=(), **more):
     return Objective(
         sparsifier,
         Additive(loss, _nested(estimator)),
-        terms=[*terms, dead_latents_of(estimator, sparsifier).term],
+        terms=terms,
+        dead_latents=dead_latents_of(estimator, sparsifier),
         input_dropout=estimator.input_dropout,
         tied=estimator.tied,
         **more,

@@ -32,7 +32,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skmtl import _balancing, _data, _fitting, _linalg, _validation
+from skmtl import _balancing, _data, _fitting, _linalg, _validation, _versions
 from skmtl._added import with_head, with_moments, with_task
 from skmtl._components import resolve
 from skmtl._finish import finish_heads
@@ -533,6 +533,8 @@ class MultiTaskSAE(
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_params")
+
+    __getstate__, __setstate__ = _versions.getstate, _versions.setstate
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

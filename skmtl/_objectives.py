@@ -239,6 +239,7 @@ class Objective:
     reconstruction_weight: float = 1.0  # over the loss's baseline, where tasks stand beside it
     tasks: Tasks | None = None
     terms: list = field(default_factory=list)
+    dead_latents: Any = None  # what is done for them in each step
     input_dropout: float = 0.0  # share of the entries of X that training sets to zero
     tied: bool = False  # W_enc is W_dec
     private: Any = None  # sizes of the tasks' private latents
@@ -272,7 +273,7 @@ class Objective:
             )
         if self.tasks is not None:
             value += self._tasks(self.tasks, params, state, batch, fwd, adj, grads, step)
-        for term in (self.sparsifier.term, *self.terms):
+        for term in (self.sparsifier.term, *self.terms, *self._of_dead_latents()):
             value += term(batch, fwd, adj, params, state, grads, own)
         if self.private is not None:
             value += _private.coactivation(self.private, fwd, adj, step.weight)
@@ -301,6 +302,9 @@ class Objective:
             of_code = _linalg.values(adj.code)
             of_code += of_read
         return value
+
+    def _of_dead_latents(self):
+        return [] if self.dead_latents is None else [self.dead_latents.term]
 
     def _as_read(self, fwd, step):
         """The signals as heads read them in training, and the factors by which dropout did it."""

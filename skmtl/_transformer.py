@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from skmtl import _data, _fitting, _linalg, _validation
+from skmtl import _data, _fitting, _linalg, _validation, _versions
 from skmtl._arrays import check_sparse_format, refuse_masked
 from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
 from skmtl._threads import map_row_blocks
@@ -436,6 +436,8 @@ class SparseAutoencoderTransformer(
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_params")
+
+    __getstate__, __setstate__ = _versions.getstate, _versions.setstate
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -55,6 +55,7 @@ BELOW_ESTIMATORS = {
     "_objectives",
     "_softmax_heads",
     "_validation",
+    "_versions",
     "balancers",
     "head_penalties",
 }
@@ -107,7 +108,14 @@ MAY_IMPORT = {
     "model_selection": LABELS | {"_sklearn", "_stratify"},
     "datasets": {"model_selection"},
     "_warmup": ESTIMATORS | {"sparsifiers"},
-    "__init__": {"_version", *ESTIMATORS, "_stacking", "_warmup"},
+    "_atomic": set(),
+    "_versions": {"_version"},
+    # Their classes are what a file may hold, and it is given nothing else.
+    "_files": ESTIMATORS
+    | COMPONENTS
+    | LABELS
+    | {"_atomic", "_fitting", "_gramian", "_heads", "_objectives", "_private", "_version"},
+    "__init__": {"_version", *ESTIMATORS, "_stacking", "_warmup", "_files"},
 }
 
 

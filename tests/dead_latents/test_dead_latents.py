@@ -274,7 +274,7 @@ def test_auto_resamples_where_latents_compete():
         (None, Ignore),
     ]:
         sae = SparseAutoencoderTransformer(8, sparsifier=sparsifier, max_iter=1, tol=None).fit(X)
-        assert type(sae._objective.terms[-1].__self__) is expected
+        assert type(sae._objective.dead_latents) is expected
 
 
 def test_own_treatment_is_called(digits):

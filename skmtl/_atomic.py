@@ -1,0 +1,38 @@
+"""Files that are whole or not there: written beside the old one, then put in its place."""
+
+import os
+from contextlib import contextmanager, suppress
+from secrets import token_hex
+
+
+@contextmanager
+def replacing(path):
+    """A binary file to write, which takes the place of ``path`` if the block ends well.
+
+    Whoever opens ``path`` finds the old file or the new one, whole, whenever the process or the
+    machine stops. A link stays, and what it points to is replaced.
+    """
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{token_hex(8)}.tmp")  # a rename is atomic in there
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _sync_folder(folder):
+    """So that the rename survives a power cut. Windows cannot, and does not need to."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
