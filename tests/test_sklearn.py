@@ -20,6 +20,8 @@ ESTIMATORS = [
     *(SparseAutoencoderTransformer(**code) for code in CODES),
     *(MultiTaskSAEClassifier(**code) for code in CODES),
     MultiTaskSAEClassifier(pretrain_iter=5, reconstruction_weight=0.1),
+    MultiTaskSAEClassifier(skip_connection=True, n_private_components=2, head_penalty="group"),
+    MultiTaskSAEClassifier(head_penalty="mean", pretrain_iter=5, pretrained_penalty=0.1),
     MultiTaskSAERegressor(),
     MultiTaskSAERegressor(n_components=256),
     MultiTaskSAERegressor(loss="mixture", learning_rate=0.003),
