@@ -148,11 +148,10 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         no part of ``loss_curve_``.
     head_selection : {"shared", "cv"}, default="shared"
         "cv" guards against negative transfer: after the fit each task gets the best of its trained
-        head, a linear model on X, and one on code and X, by its loss on held-out rows; the trained
-        head stays unless another is better by more than a standard error. For that the whole model
-        is fitted three times more, each time to two thirds of the rows; a task with fewer than
-        three labels of a class, or fewer than six numbers, keeps its trained head. ``partial_fit``
-        and ``warm_start`` train the chosen heads on.
+        head, a linear model on X, and one on code and X, by its loss on held-out rows. For that
+        the whole model is fitted three times more, each time to two thirds of the rows; a task with
+        fewer than three labels of a class, or fewer than six numbers, keeps its trained head.
+        ``partial_fit`` and ``warm_start`` train the chosen heads on.
     n_members : int, default=1
         Members of an ensemble: models trained one after another on the same rows, each from its
         own random start, whose probabilities are averaged. What else is published

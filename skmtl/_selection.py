@@ -9,8 +9,7 @@ shared   scores of the model trained without the fold
 raw      X @ W.T + b
 both     code @ V.T + X @ W.T + b,   the code that of the same model
 
-Where one of the last two is better by more than the standard error of the difference, it is fitted
-once more to all rows, on the final code.
+Where one of the last two wins, it is fitted once more to all rows, on the final code.
 """
 
 from dataclasses import dataclass
@@ -25,8 +24,6 @@ from skmtl._threads import map_row_blocks
 
 CHOICES = ("shared", "raw", "both")
 N_FOLDS = 3
-# By how many standard errors of the difference another head must be better than the trained one.
-MARGIN = 1.0
 #: For each kind of heads, how one by itself is fitted, and its loss of each row.
 ALONE: dict = {
     "softmax": (fit_logistic, losses_of),
@@ -71,7 +68,7 @@ def select_heads(objective, params, data, fit_without, seed):
             losses[t][out] = _losses(task, data.batch.X, scores, R, out)
     R = code_and_X(objective, params, data.batch.X)
     for t, task in judged.items():
-        best = _best(losses[t], task.weight)
+        best = int(np.argmin(task.weight @ losses[t]))  # the first of equals: shared
         if best == 0:
             continue
         chosen[t] = CHOICES[1 + (best - 1) // len(STRENGTHS)]
@@ -99,16 +96,6 @@ class Judged:
     def losses(self, scores, some):
         """Loss of each of some of the rows held, by their scores."""
         return ALONE[self.kind][1](scores.astype(float), self.target[some])
-
-
-def _best(losses, weight):
-    """The column of least mean loss; the first unless another is better by its standard error."""
-    share = weight / weight.sum()
-    best = int(np.argmin(share @ losses))
-    gain = losses[:, 0] - losses[:, best]
-    mean = share @ gain
-    error = np.sqrt(share**2 @ (gain - mean) ** 2)
-    return best if mean > MARGIN * error else 0
 
 
 def _judged(tasks, batch, t):

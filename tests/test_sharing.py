@@ -12,7 +12,6 @@ from sklearn.linear_model import LogisticRegression
 
 from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer
 from skmtl._logistic import STRENGTHS, fit_logistic
-from skmtl._selection import _best
 from skmtl.datasets import make_multitask_classification
 from skmtl.head_penalties import L2, GroupSparse, TowardsMean
 from skmtl.sparsifiers import TopK
@@ -373,17 +372,6 @@ def test_the_guard_equals_logistic_regression_where_it_takes_it(rng):
     )
     assert_allclose(model.task_skip_coef_[0], W, atol=1e-8)
     assert_allclose(model.task_intercept_[0], b, atol=1e-8)
-
-
-def test_the_guard_asks_for_a_standard_error(rng):
-    weight = rng.uniform(0.5, 1.5, 200)
-    noise = rng.standard_normal(200)
-    error = np.sqrt((weight**2 * (noise - np.average(noise, weights=weight)) ** 2).sum())
-    error /= weight.sum()
-    for gain, best in ((0.9, 0), (1.1, 2), (-1.0, 0)):
-        better = noise - np.average(noise, weights=weight) + gain * error
-        losses = np.column_stack([np.zeros(200), -better + 0.5 * error, -better])
-        assert _best(losses, weight) == best
 
 
 def test_the_guard_keeps_tasks_of_few_labels(tasks):
