@@ -77,6 +77,7 @@ def test_skip_may_be_added_while_a_fit_goes_on(tasks):
 # --- private latents -----------------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "sparsifier", [TopK(2), TopK(8), "batch_topk", "l1", "gated", "jumprelu", None], ids=repr
 )
@@ -109,6 +110,7 @@ def test_private_latents(sparsifier, sparse, tasks):
     )
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("n_components", [24, 200])
 def test_private_latents_in_every_kind_of_fit(n_components, tasks):
     X, Y = tasks
@@ -176,6 +178,7 @@ def test_pretrained_penalty_keeps_the_code(tasks):
 # --- dropout and penalties -----------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("sparsifier", [TopK(2), None, "winner_take_all"], ids=repr)
 def test_head_dropout(sparsifier, tasks):
     X, Y = tasks
@@ -185,6 +188,7 @@ def test_head_dropout(sparsifier, tasks):
     assert not np.allclose(models[0].task_coef_[0], plain.task_coef_[0])
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("penalty", instances.HEAD_PENALTIES, ids=repr)
 @pytest.mark.parametrize("skip", [False, True])
 def test_penalties_shrink_heads(penalty, skip, tasks):
@@ -253,6 +257,7 @@ def test_group_penalty_finds_who_reads_what():
         assert exact > max(0.9, by_cut)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("sparsifier", [TopK(2), None], ids=repr)
 def test_a_group_sparse_fit_ends_at_the_minimum_of_the_heads(skip, sparsifier, tasks):
@@ -341,6 +346,7 @@ def linear_and_shared(n, rng):
     return X, np.column_stack([X[:, 12:].sum(axis=1) > 0, parity]).astype(float)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
 def test_the_guard_takes_what_is_better(sparse, rng):
     X, Y = linear_and_shared(900, rng)
@@ -362,6 +368,7 @@ def test_the_guard_takes_what_is_better(sparse, rng):
     assert not hasattr(guarded.set_params(head_selection="shared").fit(rows, Y), "head_selection_")
 
 
+@pytest.mark.compiled
 def test_the_guard_equals_logistic_regression_where_it_takes_it(rng):
     X, Y = linear_and_shared(400, rng)
     model = clf(2, head_selection="cv", max_iter=2).fit(X, Y)
@@ -409,6 +416,7 @@ def test_fit_logistic_is_scikit_learns(n_classes, sparse, rng):
 # --- one more task -------------------------------------------------------------------------------
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
 @pytest.mark.parametrize(
     "options",
@@ -443,6 +451,7 @@ def test_add_task(sparse, options, tasks):
         again.score(rows, Y)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("balancer", instances.BALANCERS, ids=repr)
 def test_add_task_with_every_balancer(balancer, tasks):
     X, Y = tasks

@@ -89,7 +89,7 @@ def test_a_very_strong_pull_gives_tasks_alike_one_head(rng):
     V = rng.standard_normal((7, 3))
     mean = (V[:2] + V[5:]) / 2
     other = V[2:5].copy()
-    TowardsMean(rho=1e12).shrink(V, 0.1, HEADS, 1.0)
+    TowardsMean(rho=1e12, alpha=0.0).shrink(V, 0.1, HEADS, 1.0)
     assert_allclose(V[:2], mean)
     assert_allclose(V[5:], mean)
     assert_array_equal(V[2:5], other)
