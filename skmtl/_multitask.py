@@ -458,6 +458,7 @@ class MultiTaskSAE(
         read = [(params["W_head"][head] != 0).any(axis=0) for head in heads]
         out |= {
             "_targets": targets,
+            "_members": [],
             "n_outputs_": targets.n_tasks,
             "task_map_": np.column_stack(read),
         }

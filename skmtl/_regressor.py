@@ -149,7 +149,7 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         ``partial_fit`` and ``warm_start`` train the chosen heads on.
     n_members : int, default=1
         Members of an ensemble: models trained one after another on the same rows, each from its
-        own random start, whose predictions are averaged. What else is published
+        own random start, whose probabilities (or numbers) are averaged. What else is published
         (``components_``, ``transform``, heads, curves) is the first member's. Time and memory grow
         with their number.
 

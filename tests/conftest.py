@@ -14,4 +14,7 @@ def digits():
     X, digit = load_digits(return_X_y=True)
     Y = np.column_stack([digit, digit % 2, digit >= 5]).astype(float)
     Y[np.random.default_rng(0).random(Y.shape) < 0.3] = np.nan
-    return X / 16, Y
+    X = X / 16
+    for array in (X, Y):  # shared by all tests: none may change it for the next
+        array.flags.writeable = False
+    return X, Y

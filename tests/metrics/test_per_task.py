@@ -349,7 +349,7 @@ def test_any_multi_output_classifier(model, digits):
     """Lists of probabilities or one array, searches and pipelines; a class absent in a fold."""
     X, Y = digits[0][:200], np.nan_to_num(digits[1][:200, 1:])
     if isinstance(model, MultiTaskSAEClassifier):
-        Y = digits[1][:200]
+        Y = digits[1][:200].copy()
         Y[0, 0] = 77  # in one row only: unseen where that row is in the test part
     scoring = {name: get_multitask_scorer(name) for name in NAMES}
     scores = cross_validate(model, X, Y, cv=MultiTaskKFold(2), scoring=scoring)
