@@ -221,6 +221,8 @@ def data_of(name, folder, seed, tiny):
 
 # Of the rate over the fit, by the kind of data.
 SCHEDULES = {"toy": "warmup_cosine", "text": "linear_decay", "mnist": "linear_decay"}
+# Where those of the job would not cover the sparsity that the others end at.
+OWN_VALUES = {"skmtl:jumprelu": [3, 8, 16, 32, 64]}
 VARIANTS = {
     "ignore": {"dead_latents": "ignore"},
     "refine": {"transform_algorithm": "refine"},
@@ -239,7 +241,7 @@ def skmtl(X, task):
             "sparsifier": mechanisms.BatchTopK(value),
             "nested_sizes": sae_peers.prefixes(task.latents),
         },
-        "jumprelu": lambda: {"sparsifier": mechanisms.JumpReLU(penalty="target_l0", l0=value)},
+        "jumprelu": lambda: {"sparsifier": mechanisms.JumpReLU(l0=value, anneal_from=4 * value)},
         "gated": lambda: {"sparsifier": mechanisms.Gated(value)},
         "l1": lambda: {"sparsifier": mechanisms.L1(value, p_end=0.5)},
         "winner_take_all": lambda: {"sparsifier": mechanisms.WinnerTakeAll(value)},
@@ -465,7 +467,8 @@ def grid(contestant, settings):
     """Rates and values that a contestant tries."""
     no_rate = contestant.startswith(("sklearn:", "pixels:")) or contestant.endswith(":signum")
     rates = [None] if no_rate else settings["rates"]
-    return [(rate, value) for rate in rates for value in settings["values"]]
+    values = OWN_VALUES.get(contestant, settings["values"])
+    return [(rate, value) for rate in rates for value in values]
 
 
 def fits(process, contestant, seed, settings):

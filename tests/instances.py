@@ -49,6 +49,7 @@ SPARSIFIERS = [
     BatchTopK(k=1),
     BatchTopK(k=3),
     JumpReLU(l0=2, bandwidth=1e-6),  # too narrow to hold a row: what is left is a true gradient
+    JumpReLU(l0=2, anneal_from=4, bandwidth=1e-6),
     JumpReLU("l0", strength=0.2, bandwidth=1e-6),
     JumpReLU("tanh", strength=0.2, bandwidth=1e-6),
     Gated(alpha=0.2),

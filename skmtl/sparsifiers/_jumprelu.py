@@ -47,6 +47,10 @@ class JumpReLU(Sparsifier):
         of the pre-activations at the start.
     steepness : float, default=4.0
         ``c`` of "tanh".
+    anneal_from : float or None, default=None
+        With "target_l0" the target, and the first thresholds' L0, at the start of the fit; it
+        falls linearly to ``l0`` over the first half. Four times ``l0`` serves high rates.
+        ``partial_fit`` aims at ``l0`` at once.
     revival : float, default=3e-6
         With "tanh", weight of the loss that draws latents that have not fired for an epoch towards
         their thresholds.
@@ -80,6 +84,7 @@ class JumpReLU(Sparsifier):
         "bandwidth": [Interval(Real, 0, None, closed="neither")],
         "steepness": [Interval(Real, 0, None, closed="neither")],
         "revival": [Interval(Real, 0, None, closed="left")],
+        "anneal_from": [Interval(Real, 0, None, closed="neither"), None],
     }
     buffers = ("unit", "scale", "level")
     pseudo_gradients = ("threshold",)
@@ -95,6 +100,7 @@ class JumpReLU(Sparsifier):
         bandwidth=0.5,
         steepness=4.0,
         revival=3e-6,
+        anneal_from=None,
     ):
         self.penalty = penalty
         self.l0 = l0
@@ -102,6 +108,7 @@ class JumpReLU(Sparsifier):
         self.bandwidth = bandwidth
         self.steepness = steepness
         self.revival = revival
+        self.anneal_from = anneal_from
 
     def init(self, n_components, dtype, rng):
         one = np.ones(1, dtype)
@@ -118,7 +125,7 @@ class JumpReLU(Sparsifier):
         of_rows = np.average(np.mean(pre**2, axis=1, dtype=np.float64), weights=weight)
         params["scale"] = np.full(1, np.sqrt(of_rows) or 1, dtype)
         code = entries_above(pre, np.zeros(pre.shape[1], dtype))
-        budget = self.l0 * float(weight.sum(dtype=np.float64))
+        budget = self._target(0.0) * float(weight.sum(dtype=np.float64))
         floor = weighted_floor(code.data, weight[rows_of(code)], budget)
         params["threshold"] = np.full(pre.shape[1], floor / params["scale"][0], dtype)
 
@@ -162,12 +169,18 @@ class JumpReLU(Sparsifier):
         l0 = float(weight @ (code.data > 0)) / total
         value, slope = strength * total * l0, strength
         if self.penalty == "target_l0":
-            value = strength * total * (l0 / self.l0 - 1) ** 2
-            slope = 2 * strength * (l0 / self.l0 - 1) / self.l0
+            target = self._target(step.progress)
+            value = strength * total * (l0 / target - 1) ** 2
+            slope = 2 * strength * (l0 / target - 1) / target
         _, inside = self._window(fwd, params)
         felt = _by_latent(code, weight * inside)
         _add_theta_gradient(grads, params, felt * (-slope / self._width(params)))
         return value
+
+    def _target(self, progress):
+        if self.anneal_from is None or self.penalty != "target_l0":
+            return self.l0
+        return self.l0 + (self.anneal_from - self.l0) * max(0.0, 1 - 2 * progress)
 
     def _tanh(self, fwd, adj, params, grads, weight, strength):
         code, W_dec = fwd.code, params["W_dec"]

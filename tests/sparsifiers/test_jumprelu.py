@@ -138,3 +138,24 @@ def test_more_strength_fewer_active():
             ).fit(X)
             active.append(l0(sae.transform(X)))
         assert active[0] > 1.3 * active[1] > 0
+
+
+@pytest.mark.parametrize("progress, target", [(0.0, 5.0), (0.25, 3.5), (0.5, 2.0), (1.0, 2.0)])
+def test_target_falls_over_the_first_half_of_the_fit(progress, target, rng):
+    pre, threshold = rng.standard_normal((30, 6)), rng.uniform(0.1, 0.6, 6)
+    sparsifier = JumpReLU(l0=2, anneal_from=5)
+    fwd, params, step = forward(sparsifier, pre, threshold)
+    step.progress = progress
+    adj = Adjoints(on_support(fwd, np.zeros_like(pre)))
+    value = sparsifier.term(None, fwd, adj, params, {}, {}, step)
+    active = step.weight @ (pre > threshold).sum(axis=1)
+    assert_allclose(value, (active / target - 1) ** 2)
+    assert_allclose(JumpReLU("l0", anneal_from=5)._target(0.0), 16)
+
+
+def test_first_thresholds_are_those_of_the_first_target(rng):
+    pre, weight = rng.standard_normal((200, 10)), np.full(200, 1.0)
+    params = {}
+    JumpReLU(l0=2, anneal_from=4).calibrate(pre, weight, 1.0, params)
+    threshold = params["scale"][0] * params["threshold"]
+    assert abs((pre > threshold).sum(axis=1).mean() - 4) < 0.05
