@@ -1,0 +1,253 @@
+"""Contestants of ``multitask.py``: from a problem to the error of every task on its test rows.
+
+A contestant is ``kind`` or ``kind:variant``. ``shared`` is one `MultiTaskSAEClassifier` for all
+tasks; ``single`` is the same estimator with the same options one task at a time, on that task's
+labelled rows. Variants are parameters of the estimator, listed once in `VARIANTS`.
+
+The budget is the same for all networks, torch's too: every setting of `GRID` is trained for
+`STEPS` steps, at least `EPOCHS` epochs, on the rows to fit; the setting and the epoch with the
+lowest mean task loss on the held-out rows are chosen, and a model is trained so on all rows to
+learn from. Single-task models choose in two ways: ``own``, a setting and an epoch for each task, or
+``common``, one for all tasks as the shared model has it.
+
+The error of a task is 1 - AUC where it has two classes, else 1 - accuracy.
+"""
+
+import math
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+
+STEPS, EPOCHS, BATCH = 300, 15, 128
+BASE: dict = {"n_components": 128, "k": 32}
+GRID: list = [{"learning_rate": 1e-3}, {"learning_rate": 3e-3}, {"learning_rate": 1e-2}]
+STRENGTHS = [0.01, 0.1, 1.0, 10.0]  # C of the logistic regressions
+MOST_FEATURES = 600  # of boosting, which needs dense X
+MEAN = {"skip_connection": True, "head_penalty": ["mean", {"rho": 0.1, "alpha": 0.01}]}
+VARIANTS: dict = {
+    "plain": {},
+    "no-reconstruction": {"reconstruction_weight": 0.0},
+    "pretrained": {"pretrain_iter": 20},
+    "skip": {"skip_connection": True},
+    "l2": {"head_penalty": ["l2", {"alpha": 0.01}]},
+    "group": {"head_penalty": ["group", {}]},
+    "mean": MEAN,
+    "private": {"n_private_components": 8},
+    "dropout": {"head_dropout": 0.5},
+    "balanced": {"batching": "task_balanced"},
+    "members": {"n_members": 5},
+    "guard": {"head_selection": "cv"},
+}
+MAIN = ["plain"]  # variants that run on all sets, the recommended one first
+
+
+def settings_of(contestant):
+    """What a kept result depends on."""
+    kind, variant = contestant.split(":")
+    budget = {"steps": STEPS, "epochs": EPOCHS, "batch": BATCH, "grid": GRID, "base": BASE}
+    if kind in ("shared", "single"):
+        return budget | {"options": VARIANTS[variant]}
+    if kind == "torch":
+        return budget
+    return {"C": STRENGTHS, "features": MOST_FEATURES}
+
+
+class Absent(Exception):
+    """A contestant that does not fit the problem."""
+
+
+def error(problem, t, proba, classes):
+    """Error of a task, from the probabilities of its labelled test rows; ``classes`` are theirs."""
+    y = problem.Y[problem.labelled(problem.test, t), t]
+    if problem.n_classes[t] == 2:
+        return 1 - roc_auc_score(y, proba[:, list(classes).index(1)])
+    return float(np.mean(np.asarray(classes)[proba.argmax(axis=1)] != y))
+
+
+def errors(problem, of_task):
+    """Errors of the tasks that are judged, None of the others."""
+    judged = problem.judged()
+    return [of_task(t) if t in judged else None for t in range(problem.n_tasks)]
+
+
+# --- networks: what torch's contestants share ----------------------------------------------------
+
+
+def n_epochs(n_rows, tiny):
+    """Epochs of a fit on so many rows."""
+    return 3 if tiny else max(EPOCHS, math.ceil(STEPS / math.ceil(n_rows / BATCH)))
+
+
+def lowest(curves):
+    """Setting with the lowest validation loss, and the share of the fit at which it has it."""
+    setting = int(np.argmin([np.min(curve) for curve in curves]))
+    return setting, (int(np.argmin(curves[setting])) + 1) / len(curves[setting])
+
+
+def lowest_mean(curves_of_tasks):
+    """The same for the mean over tasks, whose fits may differ in their numbers of epochs."""
+
+    def mean(of_setting):
+        shares = np.linspace(0, 1, 1 + max(map(len, of_setting)))[1:]
+        return np.mean(
+            [np.interp(shares, np.linspace(0, 1, 1 + len(c))[1:], c) for c in of_setting], axis=0
+        )
+
+    return lowest([mean(of_setting) for of_setting in zip(*curves_of_tasks, strict=True)])
+
+
+# --- skmtl ---------------------------------------------------------------------------------------
+
+
+def trained(options, X, Y, seed, n_iter, **validation):
+    """A fitted estimator of a variant.
+
+    ``k`` is that of TopK, or None for a plain relu; a penalty is its name and its parameters.
+    """
+    from skmtl import MultiTaskSAEClassifier
+    from skmtl.sparsifiers import TopK
+
+    options = BASE | {"batch_size": BATCH} | options | {"max_iter": n_iter, "random_state": seed}
+    if unknown := set(options) - {"k", *MultiTaskSAEClassifier._get_param_names()}:
+        raise Absent(f"no parameter {sorted(unknown)} in this commit")
+    k = options.pop("k")
+    if "head_penalty" in options:
+        from skmtl.head_penalties import HEAD_PENALTIES
+
+        name, parameters = options["head_penalty"]
+        options["head_penalty"] = HEAD_PENALTIES[name](**parameters)
+    model = MultiTaskSAEClassifier(**options, sparsifier=None if k is None else TopK(k), tol=None)
+    return model.fit(X, Y, **validation)
+
+
+def curves(problem, options, fit, valid, Y, seed, tiny):
+    """Validation curve of every setting of the grid."""
+    X, n_iter = problem.X, n_epochs(len(fit), tiny)
+    held_out = {"X_val": X[valid], "y_val": Y[valid]}
+    fits = (trained(options | s, X[fit], Y[fit], seed, n_iter, **held_out) for s in GRID)
+    return [model.validation_loss_curve_ for model in fits]
+
+
+def final(problem, options, choice, train, Y, seed, tiny):
+    """The model of a choice, trained on all rows to learn from."""
+    setting, share = choice
+    n_iter = max(1, round(share * n_epochs(len(train), tiny)))
+    return trained(options | GRID[setting], problem.X[train], Y[train], seed, n_iter)
+
+
+def shared(problem, variant, seed, tiny):
+    """One estimator for all tasks."""
+    options, Y = VARIANTS[variant], problem.Y
+    choice = lowest(curves(problem, options, problem.fit, problem.valid, Y, seed, tiny))
+    model = final(problem, options, choice, problem.train, Y, seed, tiny)
+    proba = model.predict_proba(problem.X[problem.test])
+
+    def of_task(t):
+        known = ~np.isnan(Y[problem.test, t])
+        return error(problem, t, proba[t][known], model.classes_[t])
+
+    return {"errors": errors(problem, of_task), "chosen": choice}
+
+
+def single(problem, variant, seed, tiny):
+    """One estimator a task."""
+    options, found = VARIANTS[variant], {}
+    for t in problem.judged():
+        fit, valid = (problem.labelled(rows, t) for rows in (problem.fit, problem.valid))
+        found[t] = curves(problem, options, fit, valid, problem.Y[:, t], seed, tiny)
+    common = lowest_mean(list(found.values()))
+
+    def with_choice(choice):
+        def of_task(t):
+            train, y = problem.labelled(problem.train, t), problem.Y[:, t]
+            model = final(problem, options, choice(t), train, y, seed, tiny)
+            proba = model.predict_proba(problem.X[problem.labelled(problem.test, t)])
+            return error(problem, t, proba, model.classes_)
+
+        return errors(problem, of_task)
+
+    return {
+        "own": with_choice(lambda t: lowest(found[t])),
+        "common": with_choice(lambda t: common),
+        "chosen": common,
+    }
+
+
+# --- scikit-learn --------------------------------------------------------------------------------
+
+
+def logistic(problem, variant, seed, tiny):
+    """Logistic regression, one a task or on the rows of all tasks; C by the mean task loss."""
+    pooled = variant == "pooled"
+    if pooled and not problem.one_label_set:
+        raise Absent("the tasks differ in their labels")
+    X, Y, judged = problem.X, problem.Y, problem.judged()
+    flat = np.nanmax(Y, axis=1)
+
+    def models(rows, C):
+        if pooled:
+            model = LogisticRegression(C=C, max_iter=300).fit(X[rows], flat[rows])
+            return dict.fromkeys(judged, model)
+        own = {t: problem.labelled(rows, t) for t in judged}
+        return {t: LogisticRegression(C=C, max_iter=300).fit(X[r], Y[r, t]) for t, r in own.items()}
+
+    def loss(C):
+        found, losses = models(problem.fit, C), []
+        for t, model in found.items():
+            rows = problem.labelled(problem.valid, t)
+            rows = rows[np.isin(Y[rows, t], model.classes_)]
+            if len(rows):
+                proba = model.predict_proba(X[rows])
+                losses.append(log_loss(Y[rows, t], proba, labels=model.classes_))
+        return np.mean(losses)
+
+    C = min(STRENGTHS[:1] if tiny else STRENGTHS, key=loss)
+    found = models(problem.train, C)
+
+    def of_task(t):
+        proba = found[t].predict_proba(X[problem.labelled(problem.test, t)])
+        return error(problem, t, proba, found[t].classes_)
+
+    return {"errors": errors(problem, of_task), "chosen": C}
+
+
+def boosting(problem, variant, seed, tiny):
+    """Gradient boosting by its defaults, one a task or one for all that is told the task."""
+    by_id = variant == "task-id"
+    if by_id and len(set(problem.n_classes)) > 1:
+        raise Absent("the tasks differ in their numbers of classes")
+    if problem.X.shape[1] > MOST_FEATURES:
+        raise Absent(f"more than {MOST_FEATURES} features")
+    X = problem.X.toarray() if hasattr(problem.X, "toarray") else problem.X
+
+    def long(rows, tasks):
+        rows = [problem.labelled(rows, t) for t in tasks]
+        ids = np.repeat(tasks, [len(r) for r in rows])
+        y = np.concatenate([problem.Y[r, t] for r, t in zip(rows, tasks, strict=True)])
+        return np.column_stack([X[np.concatenate(rows)], ids]), y
+
+    def model(tasks):
+        new = HistGradientBoostingClassifier(
+            categorical_features=[X.shape[1]], max_iter=5 if tiny else 100, random_state=seed
+        )
+        return new.fit(*long(problem.train, tasks))
+
+    every = range(problem.n_tasks)
+    of_all = model(every) if by_id else None
+
+    def of_task(t):
+        own = of_all or model([t])
+        return error(problem, t, own.predict_proba(long(problem.test, [t])[0]), own.classes_)
+
+    return {"errors": errors(problem, of_task), "chosen": None}
+
+
+KINDS = {"shared": shared, "single": single, "logistic": logistic, "boosting": boosting}
+
+
+def run(problem, contestant, seed, tiny=False):
+    """Errors of one contestant on one problem."""
+    kind, variant = contestant.split(":")
+    return KINDS[kind](problem, variant, seed, tiny)
