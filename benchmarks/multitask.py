@@ -49,6 +49,7 @@ JOBS = {
     "same": (list(SAME_ROWS), [*both(*models.MAIN), *OTHERS]),
     "landmine": (["landmine-half", "landmine-40"], [*both(*models.MAIN), *OTHERS[:-2]]),
     "missing": (["yeast", "yeast-30", "yeast-60"], [*both(*models.MAIN), "logistic:each"]),
+    "balancing": (["scene", "yeast"], [f"shared:{name}" for name in models.BALANCED]),
     "unlabelled": (
         ["yeast-unlabelled", "scene-unlabelled", "tox21-unlabelled"],
         ["shared:plain", "shared:no-reconstruction"],
@@ -232,11 +233,45 @@ def beside_rows(name, found, task_names):
         shown = ""
 
 
+BALANCING_HEAD = ["Set", "Balancer", "Score", "Scales apart", "Less equal's", "Won back %", "Seeds"]
+
+
+def balancing_rows(name, found, task_names):
+    """Balancers beside equal weights, and what they win back where losses differ in scale.
+
+    Won back: of what equal weights lose by the scales, how much less the balancer loses.
+    """
+    score = {c: np.nanmean(1 - np.array(list(of_seeds.values()))) for c, of_seeds in found.items()}
+    shown = name
+    for balancer in models.BALANCERS:
+        plain, scaled = f"shared:{balancer}", f"shared:{balancer}-scaled"
+        if not {plain, scaled, "shared:equal", "shared:equal-scaled"} <= set(score):
+            continue
+        lost = score["shared:equal"] - score["shared:equal-scaled"]
+        errors = paired(found, "shared:equal", plain)
+        yield [
+            shown,
+            balancer,
+            f"{score[plain]:.4f}",
+            f"{score[scaled]:.4f}",
+            shown_interval(np.nanmean(errors[0] - errors[1], axis=1), digits=4),
+            f"{100 * (score[scaled] - score['shared:equal-scaled']) / lost:.0f}",
+            str(len(errors[0])),
+        ]
+        shown = ""
+
+
 #: Title, jobs, head and rows of each table.
 TABLES = [
     ("Sharing: tasks with rows of their own", ["own", "landmine"], SHARING_HEAD, sharing_rows),
     ("Sharing: tasks on the same rows", ["same", "missing"], SHARING_HEAD, sharing_rows),
-    ("Scores beside other methods", list(JOBS), BESIDE_HEAD, beside_rows),
+    (
+        "Scores beside other methods",
+        [job for job in JOBS if job != "balancing"],
+        BESIDE_HEAD,
+        beside_rows,
+    ),
+    ("Balancing, eight latents", ["balancing"], BALANCING_HEAD, balancing_rows),
 ]
 
 

@@ -4,11 +4,12 @@ A contestant is ``kind`` or ``kind:variant``. ``shared`` is one `MultiTaskSAECla
 tasks; ``single`` is the same estimator with the same options one task at a time, on that task's
 labelled rows. Variants are parameters of the estimator, listed once in `VARIANTS`.
 
-The budget is the same for all networks, torch's too: every setting of `GRID` is trained for
-`STEPS` steps, at least `EPOCHS` epochs, on the rows to fit; the setting and the epoch with the
-lowest mean task loss on the held-out rows are chosen, and a model is trained so on all rows to
-learn from. Single-task models choose in two ways: ``own``, a setting and an epoch for each task, or
-``common``, one for all tasks as the shared model has it.
+The budget is the same for all networks, torch's too: each of the settings of a grid (`GRID`, or the
+variant's own of the same length) is trained for the same number of epochs on the rows to fit, in
+which a task alone makes `STEPS` steps; the setting and the epoch with the lowest mean task loss on
+the held-out rows are chosen, and a model is trained so on all rows to learn from. Single-task
+models choose in two ways: ``own``, a setting and an epoch for each task, or ``common``, one for all
+tasks as the shared model has it.
 
 The error of a task is 1 - AUC where it has two classes, else 1 - accuracy.
 """
@@ -21,36 +22,84 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 STEPS, EPOCHS, BATCH = 300, 15, 128
-BASE: dict = {"n_components": 128, "k": 32}
-GRID: list = [{"learning_rate": 1e-3}, {"learning_rate": 3e-3}, {"learning_rate": 1e-2}]
+BASE: dict = {"n_components": 512, "k": 32}
+GRID: list = [{"learning_rate": 1e-3}, {"learning_rate": 3e-3}]
 STRENGTHS = [0.01, 0.1, 1.0, 10.0]  # C of the logistic regressions
 MOST_FEATURES = 600  # of boosting, which needs dense X
-MEAN = {"skip_connection": True, "head_penalty": ["mean", {"rho": 0.1, "alpha": 0.01}]}
+#: A code narrower than the number of tasks: heads of few rows share what little they may read.
+NARROW = {"n_components": 3, "k": None, "reconstruction_weight": 0.0, "learning_rate": 1e-2}
+#: How strongly heads of tasks with one label set are drawn towards their mean.
+ALIKE = [
+    {"head_penalty": ["mean", {"rho": 0.1, "alpha": 0.001}]},
+    {"head_penalty": ["mean", {"rho": 1.0, "alpha": 0.01}]},
+]
+#: Parameters of the estimator; ``grid`` is the variant's own grid.
 VARIANTS: dict = {
+    "tuned": {
+        "grid": [
+            {"learning_rate": 3e-3},
+            {"learning_rate": 3e-3, "head_dropout": 0.5},
+            *(NARROW | alike for alike in ALIKE),
+        ]
+    },
     "plain": {},
     "no-reconstruction": {"reconstruction_weight": 0.0},
     "pretrained": {"pretrain_iter": 20},
     "skip": {"skip_connection": True},
     "l2": {"head_penalty": ["l2", {"alpha": 0.01}]},
     "group": {"head_penalty": ["group", {}]},
-    "mean": MEAN,
-    "private": {"n_private_components": 8},
+    "mean": {"grid": ALIKE, "learning_rate": 3e-3},
+    "narrow": {"grid": [NARROW | alike for alike in ALIKE]},
+    "private": {"n_private_components": 32},
     "dropout": {"head_dropout": 0.5},
     "balanced": {"batching": "task_balanced"},
     "members": {"n_members": 5},
+    "narrow-members": {"grid": [NARROW | alike for alike in ALIKE], "n_members": 5},
     "guard": {"head_selection": "cv"},
 }
-MAIN = ["plain"]  # variants that run on all sets, the recommended one first
+MAIN = ["tuned", "plain"]  # variants that run on all sets, the recommended one first
+#: Torch's networks have the sizes of "tuned", and as many settings.
+TORCH_GRID: list = [
+    {"n_components": 512, "learning_rate": 1e-3},
+    {"n_components": 512, "learning_rate": 3e-3},
+    {"n_components": 3, "learning_rate": 3e-3},
+    {"n_components": 3, "learning_rate": 1e-2},
+]
+#: Balancers on eight latents, as they are and with the losses of tasks on different scales.
+BALANCERS = [
+    "equal",
+    "entropy",
+    "log",
+    "uncertainty",
+    "imtl",
+    "nash",
+    "cagrad",
+    "aligned",
+    "upgrad",
+]
+EIGHT = {"n_components": 8, "k": None, "reconstruction_weight": 0.0}
+BALANCED: dict = {
+    name + suffix: EIGHT | {"balancer": name} | more
+    for name in BALANCERS
+    for suffix, more in {"": {}, "-scaled": {"first_scale": 100.0, "last_scale": 0.01}}.items()
+}
+
+
+def grid_of(variant):
+    """The settings from which a variant chooses, each with all its parameters."""
+    options = VARIANTS[variant] if variant in VARIANTS else BALANCED[variant]
+    fixed = {name: value for name, value in options.items() if name != "grid"}
+    return [BASE | fixed | setting for setting in options.get("grid", GRID)]
 
 
 def settings_of(contestant):
     """What a kept result depends on."""
     kind, variant = contestant.split(":")
-    budget = {"steps": STEPS, "epochs": EPOCHS, "batch": BATCH, "grid": GRID, "base": BASE}
+    budget = {"steps": STEPS, "epochs": EPOCHS, "batch": BATCH}
     if kind in ("shared", "single"):
-        return budget | {"options": VARIANTS[variant]}
+        return budget | {"grid": grid_of(variant)}
     if kind == "torch":
-        return budget
+        return budget | {"grid": TORCH_GRID}
     return {"C": STRENGTHS, "features": MOST_FEATURES}
 
 
@@ -75,9 +124,11 @@ def errors(problem, of_task):
 # --- networks: what torch's contestants share ----------------------------------------------------
 
 
-def n_epochs(n_rows, tiny):
-    """Epochs of a fit on so many rows."""
-    return 3 if tiny else max(EPOCHS, math.ceil(STEPS / math.ceil(n_rows / BATCH)))
+def n_epochs(Y, tiny):
+    """Epochs of a fit on rows with these labels: as many as a task with the mean number of them
+    needs for `STEPS` steps, so that a row is seen as often whether its task is alone or not."""
+    n_labelled = np.count_nonzero(~np.isnan(Y)) / (1 if Y.ndim == 1 else Y.shape[1])
+    return 3 if tiny else max(EPOCHS, math.ceil(STEPS / math.ceil(n_labelled / BATCH)))
 
 
 def lowest(curves):
@@ -109,7 +160,9 @@ def trained(options, X, Y, seed, n_iter, **validation):
     from skmtl import MultiTaskSAEClassifier
     from skmtl.sparsifiers import TopK
 
-    options = BASE | {"batch_size": BATCH} | options | {"max_iter": n_iter, "random_state": seed}
+    options = {"batch_size": BATCH} | options | {"max_iter": n_iter, "random_state": seed}
+    if "first_scale" in options:
+        options["balancer"] = Scaled(options, Y.shape[1])
     if unknown := set(options) - {"k", *MultiTaskSAEClassifier._get_param_names()}:
         raise Absent(f"no parameter {sorted(unknown)} in this commit")
     k = options.pop("k")
@@ -122,26 +175,47 @@ def trained(options, X, Y, seed, n_iter, **validation):
     return model.fit(X, Y, **validation)
 
 
-def curves(problem, options, fit, valid, Y, seed, tiny):
-    """Validation curve of every setting of the grid."""
-    X, n_iter = problem.X, n_epochs(len(fit), tiny)
+class Scaled:
+    """A balancer that sees the losses of the first and the last task on other scales."""
+
+    def __init__(self, options, n_tasks):
+        from skmtl.balancers import BALANCERS
+
+        self.balancer = BALANCERS[options["balancer"]]()
+        self.scale = np.ones(n_tasks)
+        self.scale[[0, -1]] = options.pop("first_scale"), options.pop("last_scale")
+        for name in ("init", "needs_gramian", "every", "momentum", "per_batch"):
+            if hasattr(self.balancer, name):
+                setattr(self, name, getattr(self.balancer, name))
+
+    def balance(self, losses, mass, gramian, state, step):
+        if gramian is not None:
+            gramian = self.scale[:, None] * gramian * self.scale
+        losses = self.scale * losses
+        value, weights = self.balancer.balance(losses, mass, gramian, state, step)
+        return value, self.scale * weights
+
+
+def curves(problem, grid, fit, valid, Y, seed, tiny):
+    """Validation curve of every setting."""
+    X, n_iter = problem.X, n_epochs(Y[fit], tiny)
     held_out = {"X_val": X[valid], "y_val": Y[valid]}
-    fits = (trained(options | s, X[fit], Y[fit], seed, n_iter, **held_out) for s in GRID)
+    fits = (trained(options, X[fit], Y[fit], seed, n_iter, **held_out) for options in grid)
     return [model.validation_loss_curve_ for model in fits]
 
 
-def final(problem, options, choice, train, Y, seed, tiny):
+def final(problem, grid, choice, train, Y, seed, tiny):
     """The model of a choice, trained on all rows to learn from."""
     setting, share = choice
-    n_iter = max(1, round(share * n_epochs(len(train), tiny)))
-    return trained(options | GRID[setting], problem.X[train], Y[train], seed, n_iter)
+    n_iter = max(1, round(share * n_epochs(Y[train], tiny)))
+    return trained(grid[setting], problem.X[train], Y[train], seed, n_iter)
 
 
 def shared(problem, variant, seed, tiny):
     """One estimator for all tasks."""
-    options, Y = VARIANTS[variant], problem.Y
-    choice = lowest(curves(problem, options, problem.fit, problem.valid, Y, seed, tiny))
-    model = final(problem, options, choice, problem.train, Y, seed, tiny)
+    grid, Y = grid_of(variant), problem.Y
+    choice = lowest(curves(problem, grid, problem.fit, problem.valid, Y, seed, tiny))
+    model = final(problem, grid, choice, problem.train, Y, seed, tiny)
     proba = model.predict_proba(problem.X[problem.test])
 
     def of_task(t):
@@ -153,16 +227,16 @@ def shared(problem, variant, seed, tiny):
 
 def single(problem, variant, seed, tiny):
     """One estimator a task."""
-    options, found = VARIANTS[variant], {}
+    grid, found = grid_of(variant), {}
     for t in problem.judged():
         fit, valid = (problem.labelled(rows, t) for rows in (problem.fit, problem.valid))
-        found[t] = curves(problem, options, fit, valid, problem.Y[:, t], seed, tiny)
+        found[t] = curves(problem, grid, fit, valid, problem.Y[:, t], seed, tiny)
     common = lowest_mean(list(found.values()))
 
     def with_choice(choice):
         def of_task(t):
             train, y = problem.labelled(problem.train, t), problem.Y[:, t]
-            model = final(problem, options, choice(t), train, y, seed, tiny)
+            model = final(problem, grid, choice(t), train, y, seed, tiny)
             proba = model.predict_proba(problem.X[problem.labelled(problem.test, t)])
             return error(problem, t, proba, model.classes_)
 

@@ -2,8 +2,8 @@
 
 One hidden layer of relus for all tasks, a softmax head each, the mean over tasks of the mean
 cross-entropy over a task's labels, Adam. With an aggregator of torchjd the hidden layer takes the
-aggregated gradient, the heads their own. Width, batches, grid, steps and the choice on the
-held-out rows are those of `multitask_models`.
+aggregated gradient, the heads their own. Batches, number of epochs and the choice on the held-out
+rows are those of `multitask_models`.
 
 ``python multitask_torch.py SET VARIANT SEED FOLDER full|tiny`` prints the errors as JSON.
 """
@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 import torch
-from multitask_models import BASE, BATCH, GRID, error, errors, lowest, n_epochs
+from multitask_models import BATCH, TORCH_GRID, error, errors, lowest, n_epochs
 from multitask_sets import draw
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -23,13 +23,16 @@ def shared_bottom(problem, variant, seed, tiny):
     X, Y = problem.X, problem.Y
     X = torch.from_numpy(X.toarray() if hasattr(X, "toarray") else X)
     labels = torch.from_numpy(np.nan_to_num(Y, nan=-1).astype(np.int64))
-    n_iter = n_epochs(len(problem.fit), tiny)
+    n_iter = n_epochs(Y[problem.fit], tiny)
     fits = [
-        epochs(X, labels, problem, problem.fit, variant, setting, seed, n_iter) for setting in GRID
+        epochs(X, labels, problem, problem.fit, variant, setting, seed, n_iter)
+        for setting in TORCH_GRID
     ]
     choice = lowest([[mean_loss(net, X, labels, problem.valid) for net in fit] for fit in fits])
-    n_iter = max(1, round(choice[1] * n_epochs(len(problem.train), tiny)))
-    *_, net = epochs(X, labels, problem, problem.train, variant, GRID[choice[0]], seed, n_iter)
+    n_iter = max(1, round(choice[1] * n_epochs(Y[problem.train], tiny)))
+    *_, net = epochs(
+        X, labels, problem, problem.train, variant, TORCH_GRID[choice[0]], seed, n_iter
+    )
 
     def of_task(t):
         with torch.no_grad():
@@ -42,10 +45,10 @@ def shared_bottom(problem, variant, seed, tiny):
 class Network(nn.Module):
     """Scores of every task from one hidden layer."""
 
-    def __init__(self, n_features, n_classes):
+    def __init__(self, n_features, n_hidden, n_classes):
         super().__init__()
-        self.hidden = nn.Linear(n_features, BASE["n_components"])
-        self.heads = nn.ModuleList(nn.Linear(BASE["n_components"], k) for k in n_classes)
+        self.hidden = nn.Linear(n_features, n_hidden)
+        self.heads = nn.ModuleList(nn.Linear(n_hidden, k) for k in n_classes)
 
     def code(self, X):
         return torch.relu(self.hidden(X))
@@ -72,7 +75,7 @@ def mean_loss(network, X, labels, rows):
 def epochs(X, labels, problem, rows, variant, setting, seed, n_iter):
     """The network after each epoch."""
     torch.manual_seed(seed)
-    network = Network(X.shape[1], problem.n_classes)
+    network = Network(X.shape[1], setting["n_components"], problem.n_classes)
     optimizer = torch.optim.Adam(network.parameters(), lr=setting["learning_rate"])
     for _ in range(n_iter):
         for index in torch.from_numpy(rows)[torch.randperm(len(rows))].split(BATCH):
