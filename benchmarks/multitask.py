@@ -43,11 +43,12 @@ def both(*variants):
     return [f"{kind}:{variant}" for variant in variants for kind in ("shared", "single")]
 
 
-#: What runs on which sets. The first variant is the one that is recommended.
+NARROW = ["narrow", "narrow-members"]
+#: What runs on which sets.
 JOBS = {
     "own": (list(OWN_ROWS), [*both(*models.VARIANTS), *OTHERS]),
     "same": (list(SAME_ROWS), [*both(*models.MAIN), *OTHERS]),
-    "landmine": (["landmine-half", "landmine-40"], [*both(*models.MAIN), *OTHERS[:-2]]),
+    "landmine": (["landmine-half", "landmine-40"], [*both(*models.MAIN, *NARROW), *OTHERS]),
     "missing": (["yeast", "yeast-30", "yeast-60"], [*both(*models.MAIN), "logistic:each"]),
     "balancing": (["scene", "yeast"], [f"shared:{name}" for name in models.BALANCED]),
     "unlabelled": (
