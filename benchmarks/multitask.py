@@ -43,7 +43,7 @@ def both(*variants):
     return [f"{kind}:{variant}" for variant in variants for kind in ("shared", "single")]
 
 
-NARROW = ["narrow", "narrow-members"]
+NARROW = ["narrow", "narrow-members", "narrow-untuned"]
 #: What runs on which sets.
 JOBS = {
     "own": (list(OWN_ROWS), [*both(*models.VARIANTS), *OTHERS]),

@@ -33,7 +33,9 @@ ALIKE = [
     {"head_penalty": ["mean", {"rho": 0.1, "alpha": 0.001}]},
     {"head_penalty": ["mean", {"rho": 1.0, "alpha": 0.01}]},
 ]
-#: Parameters of the estimator; ``grid`` is the variant's own grid.
+#: Parameters of the estimator. ``grid`` is the variant's own grid; a ``share`` in one setting alone
+#: says how much of a fit is trained, with no row held out to choose: of a few rare labels a task
+#: those held out say little.
 VARIANTS: dict = {
     "tuned": {
         "grid": [
@@ -50,6 +52,7 @@ VARIANTS: dict = {
     "group": {"head_penalty": ["group", {}]},
     "mean": {"grid": ALIKE, "learning_rate": 3e-3},
     "narrow": {"grid": [NARROW | alike for alike in ALIKE]},
+    "narrow-untuned": {"grid": [NARROW | ALIKE[1] | {"share": 0.2}]},
     "private": {"n_private_components": 32},
     "dropout": {"head_dropout": 0.5},
     "balanced": {"batching": "task_balanced"},
@@ -161,6 +164,7 @@ def trained(options, X, Y, seed, n_iter, **validation):
     from skmtl.sparsifiers import TopK
 
     options = {"batch_size": BATCH} | options | {"max_iter": n_iter, "random_state": seed}
+    options.pop("share", None)
     if "first_scale" in options:
         options["balancer"] = Scaled(options, Y.shape[1])
     if unknown := set(options) - {"k", *MultiTaskSAEClassifier._get_param_names()}:
@@ -214,7 +218,9 @@ def final(problem, grid, choice, train, Y, seed, tiny):
 def shared(problem, variant, seed, tiny):
     """One estimator for all tasks."""
     grid, Y = grid_of(variant), problem.Y
-    choice = lowest(curves(problem, grid, problem.fit, problem.valid, Y, seed, tiny))
+    choice = 0, grid[0].get("share")
+    if choice[1] is None:
+        choice = lowest(curves(problem, grid, problem.fit, problem.valid, Y, seed, tiny))
     model = final(problem, grid, choice, problem.train, Y, seed, tiny)
     proba = model.predict_proba(problem.X[problem.test])
 
@@ -228,25 +234,31 @@ def shared(problem, variant, seed, tiny):
 def single(problem, variant, seed, tiny):
     """One estimator a task."""
     grid, found = grid_of(variant), {}
+    if "share" in grid[0]:
+        choice = 0, grid[0]["share"]
+        return {"common": alone(problem, grid, lambda t: choice, seed, tiny), "chosen": choice}
     for t in problem.judged():
         fit, valid = (problem.labelled(rows, t) for rows in (problem.fit, problem.valid))
         found[t] = curves(problem, grid, fit, valid, problem.Y[:, t], seed, tiny)
     common = lowest_mean(list(found.values()))
 
-    def with_choice(choice):
-        def of_task(t):
-            train, y = problem.labelled(problem.train, t), problem.Y[:, t]
-            model = final(problem, grid, choice(t), train, y, seed, tiny)
-            proba = model.predict_proba(problem.X[problem.labelled(problem.test, t)])
-            return error(problem, t, proba, model.classes_)
-
-        return errors(problem, of_task)
-
     return {
-        "own": with_choice(lambda t: lowest(found[t])),
-        "common": with_choice(lambda t: common),
+        "own": alone(problem, grid, lambda t: lowest(found[t]), seed, tiny),
+        "common": alone(problem, grid, lambda t: common, seed, tiny),
         "chosen": common,
     }
+
+
+def alone(problem, grid, choice, seed, tiny):
+    """Errors of single-task models; ``choice`` is a function of the task."""
+
+    def of_task(t):
+        train, y = problem.labelled(problem.train, t), problem.Y[:, t]
+        model = final(problem, grid, choice(t), train, y, seed, tiny)
+        proba = model.predict_proba(problem.X[problem.labelled(problem.test, t)])
+        return error(problem, t, proba, model.classes_)
+
+    return errors(problem, of_task)
 
 
 # --- scikit-learn --------------------------------------------------------------------------------
