@@ -58,7 +58,7 @@ def finish_heads(objective, params, data):
         U = new | {name: new[name] + on * (new[name] - V[name]) for name in names}
         V, a = new, after
     for name in names:
-        params[name] = V[name]
+        params[name][...] = V[name]  # its order in memory stays that of its moments
 
 
 def _read(objective, params, data, rows):

@@ -95,9 +95,19 @@ def _shapes(objective, params):
     if objective.private is not None:
         _must(type(objective.private) is Private and tasks is not None, "private")
         _must(type(objective.private.size) is type(objective.private.k) is int, "private")
-        own = init_private(objective.private, offsets, params, np.random.default_rng(0))
+        own = init_private(
+            objective.private, _of_first_fit(tasks), params, np.random.default_rng(0)
+        )
         shapes |= {name: array.shape for name, array in own.items()}
+        shapes["W_head_own"] = (c, objective.private.size)
     return shapes
+
+
+def _of_first_fit(tasks):
+    """The offsets without the tasks that were added later, which have no private latents."""
+    if not tasks.later:
+        return tasks.offsets
+    return tasks.offsets[: np.searchsorted(tasks.offsets, tasks.later[0], side="right")]
 
 
 def _members(estimator):

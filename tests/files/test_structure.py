@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from skmtl import MultiTaskSAEClassifier, MultiTaskSAERegressor
 from tests import instances
@@ -42,8 +43,17 @@ def test_regressors_labels(X):
         assert_same(results(there_and_back(est), X), results(est, X))
 
 
-def test_an_added_task(X):
-    est = MultiTaskSAEClassifier(**QUICK).fit(X, np.arange(40).reshape(-1, 1) % 2)
+def test_heads_finished_on_sparse_rows(X):
+    rows = sp.csr_array(np.where(X > 0.5, X, 0))
+    Y = np.column_stack([X[:, 0] > 0.5, X[:, 1] > 0.5])
+    est = MultiTaskSAEClassifier(**QUICK, skip_connection=True, head_penalty="group").fit(rows, Y)
+    assert_goes_on_as(there_and_back(est), est, rows, Y)
+
+
+@pytest.mark.parametrize("n_private", [0, 2])
+def test_an_added_task(n_private, X):
+    Y = np.column_stack([np.arange(40) % 2, np.full(40, np.nan)])
+    est = MultiTaskSAEClassifier(**QUICK, n_private_components=n_private).fit(X, Y)
     est.add_task(X, np.array(["a", "b"] * 20), name="late")
     loaded = there_and_back(est)
     assert_same(loaded, est)
