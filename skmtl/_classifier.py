@@ -17,7 +17,7 @@ from skmtl._logistic import best_strength, fit_logistic
 from skmtl._multitask import MatrixLike, MultiTaskSAE
 from skmtl._sklearn import StrOptions, fit_context, with_callbacks
 from skmtl._softmax_heads import softmax_by_task
-from skmtl._targets import Entries, TaskLabels
+from skmtl._targets import Entries, TaskLabels, check_names
 from skmtl._task_estimator import TaskClassifier
 from skmtl._warn import warn
 
@@ -520,6 +520,8 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
 
     def _learn_targets(self, y, task_mask, goes_on, classes):
         """Classes and codes of y; the fitted classes where the fit goes on."""
+        if goes_on:
+            check_names(y, self._targets)
         labels, codes = TaskLabels.learn(
             y,
             self.missing_label,

@@ -20,6 +20,11 @@ def resolve(value, table):
     component
         The user's own object is never touched.
     """
+    if isinstance(value, type):
+        raise TypeError(
+            f"A component must be an instance or a name of {sorted(table)}; got the class "
+            f"{value.__name__}. Call it: {value.__name__}()."
+        )
     component = table[value]() if isinstance(value, str) else clone(value, safe=False)
     if hasattr(component, "validate"):
         component.validate()

@@ -14,7 +14,7 @@ from skmtl._data import units_of
 from skmtl._multitask import MatrixLike, MultiTaskSAE
 from skmtl._ridge import best_ridge_strength, fit_ridge
 from skmtl._sklearn import fit_context, with_callbacks
-from skmtl._targets import TaskTargets
+from skmtl._targets import TaskTargets, check_names
 from skmtl._warn import warn
 
 Targets = Any
@@ -398,6 +398,8 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
 
     def _learn_targets(self, y, task_mask, goes_on, declared):
         """Which tasks there are, and their targets; the fitted tasks where the fit goes on."""
+        if goes_on:
+            check_names(y, self._targets)
         targets, entries = TaskTargets.learn(y, task_mask, declared)
         if goes_on:
             fitted = self._targets

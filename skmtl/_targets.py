@@ -52,7 +52,7 @@ def read_table(y, name="y"):
     if hasattr(y, "columns"):  # a pandas or polars frame
         series = (y.iloc[:, t] if hasattr(y, "iloc") else y[c] for t, c in enumerate(y.columns))
         columns = [_read_column(column) for column in series]
-        return Table(columns, [str(c) for c in y.columns], one_d=False)
+        return Table(columns, _column_names(y), one_d=False)
     if hasattr(y, "dtype") and hasattr(y, "to_numpy") and not isinstance(y, np.ndarray):
         series_name = getattr(y, "name", None)
         return Table([_read_column(y)], None if series_name is None else [str(series_name)], True)
@@ -291,6 +291,7 @@ class TaskLabels:
             raise ValueError(
                 f"{name} must have {self.n_tasks} tasks, as in fit; got {len(table.columns)}."
             )
+        check_names(y, self, name)
         mask = _read_mask(task_mask, table)
         codes = np.full((table.n_rows, self.n_tasks), -1, dtype=np.int64)
         for t, column in enumerate(table.columns):
@@ -409,6 +410,7 @@ class TaskTargets:
             raise ValueError(
                 f"{name} must have {self.n_tasks} tasks, as in fit; got {len(table.columns)}."
             )
+        check_names(y, self, name)
         mask = _read_mask(task_mask, table) & (self.known | allow_unknown)
         codes = np.full(mask.shape, -1, dtype=np.int64)
         values = np.zeros(mask.shape)
@@ -445,6 +447,22 @@ def fits_float(column):
     return column.dtype.kind not in "iu" or not len(column) or np.abs(column).max() <= 2**53
 
 
+def _column_names(y):
+    """Names of the columns of a pandas or polars frame; None for what has none."""
+    return [str(c) for c in y.columns] if hasattr(y, "columns") else None
+
+
+def check_names(y, targets, where="y"):
+    """Refuse a frame whose columns have other names, or another order, than ``fit`` saw."""
+    known, names = targets.names, _column_names(y)
+    if known is None or names is None or names == known:
+        return
+    raise ValueError(
+        f"The columns of {where} must be the tasks of fit in their order, {known[:10]}; got "
+        f"{names[:10]}. Select them in that order, or pass an array if only the names differ."
+    )
+
+
 def _names_with(targets, name):
     """Names of the tasks and one more; None where nobody gave any."""
     if targets.names is None and name is None:
@@ -479,7 +497,8 @@ def _read_classes(classes, n_tasks, missing_label):
     nested = all(isinstance(c, list | tuple | np.ndarray) for c in classes)
     if nested and len(classes) != n_tasks:
         raise ValueError(
-            f"classes must hold one list for each of the {n_tasks} tasks of y; got {len(classes)}."
+            "y must have a column, and classes must hold one list, for each of the tasks; got "
+            f"{n_tasks} column(s) of y and classes of {len(classes)} task(s)."
         )
     per_task = classes if nested else [classes] * n_tasks
     out = []

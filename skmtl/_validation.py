@@ -68,7 +68,10 @@ def check_weight(sample_weight, X, n_tasks=None):
         return np.ones(n_rows), None
     two_d = n_tasks is not None and np.asarray(sample_weight).ndim == 2
     if two_d:
-        weight = np.asarray(sample_weight, dtype=float)
+        try:
+            weight = np.asarray(sample_weight, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"sample_weight must be numbers; got others: {error}.") from error
         if weight.shape != (n_rows, n_tasks):
             raise ValueError(
                 f"sample_weight must have shape ({n_rows},) or ({n_rows}, {n_tasks}); got "

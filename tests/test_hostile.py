@@ -3,11 +3,16 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
 from skmtl import MultiTaskSAEClassifier, MultiTaskSAERegressor, SparseAutoencoderTransformer
+from skmtl.balancers import IMTL
+from skmtl.head_penalties import L2
 from skmtl.losses import Mixture
+from skmtl.optimizers import Adam
+from skmtl.sparsifiers import TopK
 
 X = np.random.default_rng(0).random((12, 4))
 Y = np.column_stack([np.arange(12) % 3, np.arange(12) % 2]).astype(float)
@@ -117,6 +122,7 @@ BAD_LABEL_WEIGHTS = [
     (-np.ones((12, 2)), "sample_weight must be finite and not negative"),
     (np.full((12, 2), np.nan), "sample_weight must be finite and not negative"),
     (np.ones((12, 3)), r"sample_weight must have shape \(12,\) or \(12, 2\); got \(12, 3\)"),
+    (np.full((12, 2), "a"), "sample_weight must be numbers"),
 ]
 
 
@@ -217,9 +223,6 @@ def test_bad_parameters(cls, params, message):
 
 @every_estimator
 def test_bad_parameter_of_a_component(cls):
-    from skmtl.optimizers import Adam
-    from skmtl.sparsifiers import TopK
-
     for params, message in [
         ({"sparsifier": TopK(k=0)}, "'k' parameter of TopK"),
         ({"optimizer": Adam(beta_1=1.0)}, "'beta_1' parameter of Adam"),
@@ -258,3 +261,24 @@ def test_odd_but_valid_input(cls):
         np.testing.assert_allclose(got, expected, atol=1e-12)
     for dtype in (np.float16, np.int8, bool):
         make(cls).fit((X * 3).astype(dtype), Y).transform((X * 3).astype(dtype))
+
+
+@pytest.mark.parametrize("name", ["sparsifier", "optimizer", "balancer", "head_penalty"])
+def test_a_class_in_place_of_a_component(name):
+    cls = {"sparsifier": TopK, "optimizer": Adam, "balancer": IMTL, "head_penalty": L2}[name]
+    with pytest.raises(TypeError, match=rf"got the class {cls.__name__}. Call it: {cls.__name__}"):
+        make(MultiTaskSAEClassifier, **{name: cls}).fit(X, Y)
+
+
+@pytest.mark.parametrize("cls", [MultiTaskSAEClassifier, MultiTaskSAERegressor])
+def test_tasks_in_another_order(cls):
+    frame = pd.DataFrame(Y, columns=["a", "b"])
+    fitted = make(cls, warm_start=True).fit(X, frame)
+    fitted.fit(X, Y).fit(X, frame)
+    for other in (frame[["b", "a"]], frame.set_axis(["a", "c"], axis=1)):
+        message = r"must be the tasks of fit in their order, \['a', 'b'\]; got"
+        for call in (fitted.fit, fitted.partial_fit, fitted.score):
+            with pytest.raises(ValueError, match=f"columns of y {message}"):
+                call(X, other)
+        with pytest.raises(ValueError, match=f"columns of y_val {message}"):
+            make(cls).fit(X, frame, X_val=X, y_val=other)
