@@ -40,7 +40,7 @@ from skmtl._gramian import affinity
 from skmtl._heads import WEIGHTS, init_heads, init_skip
 from skmtl._objectives import Batch, StayNear, Tasks
 from skmtl._private import Private, init_private, private_attributes
-from skmtl._selection import code_and_X, select_heads
+from skmtl._selection import code_and_X, judge_heads, place_heads
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skmtl._threads import map_row_blocks, workers
 from skmtl.balancers import BALANCERS
@@ -359,18 +359,19 @@ class MultiTaskSAE(
         pretrain_curve, history = self._run(problem, max_iter, watch)
         if goes_on:
             pretrain_curve = self.pretrain_loss_curve_
-        chosen = {} if max_iter is not None else self._choose_heads(problem)
+        best = None if max_iter is not None else self._judge_heads(problem)
+        chosen = self._place_heads(problem, best)
         fitted = attributes(problem.params) | {"pretrain_loss_curve_": pretrain_curve} | chosen
         for name in OPTIONAL_ATTRIBUTES:  # of an earlier fit
             self.__dict__.pop(name, None)
         if objective.tasks.average is not None:
             fitted["affinity_"] = affinity(problem.state)
-        fitted["_members"] = self._train_members(problem, max_iter, watch)
+        fitted["_members"] = self._train_members(problem, max_iter, watch, best)
         _fitting.publish(self, fitted, problem.state, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    def _train_members(self, problem, max_iter, watch):
+    def _train_members(self, problem, max_iter, watch, best):
         """``params`` and ``state`` of the members after the first, each trained as that was."""
         members = []
         parts = problem.data, problem.targets, problem.alone, problem.objective
@@ -383,9 +384,8 @@ class MultiTaskSAE(
                 params, state = self._start(*parts, scale, m)
             own = replace(problem, params=params, state=state | {"scale": scale})
 
-            self._run(own, max_iter, lambda what, m=m: watch(f"{what} of member {m + 1}"))
-            if max_iter is None:
-                self._choose_heads(own)
+            self._run(own, max_iter, lambda what, m=m: watch(f"member {m + 1}, {what}"))
+            self._place_heads(own, best)
             members.append((own.params, own.state))
         return members
 
@@ -410,17 +410,24 @@ class MultiTaskSAE(
                 finish_heads(problem.objective, problem.params, problem.data)
         return pretrain_curve, history
 
-    def _choose_heads(self, problem):
-        """After ``fit``: put other heads in place of trained ones; what to publish of it."""
+    def _judge_heads(self, problem):
+        """Which head each task is to get, for all members; None where the trained ones stay."""
         if self.head_selection == "shared":
-            return {}
-        params, state = problem.params, problem.state
-        skip = init_skip(params["W_dec"].shape[1], problem.targets.offsets, params["W_dec"].dtype)
-        _fitting.add_arrays(self, params, state, skip)
+            return None
         seed = check_random_state(self.random_state).randint(2**31)
         without = partial(self._params_without, problem)
         with workers(self.n_jobs):
-            chosen = select_heads(problem.objective, params, problem.data, without, seed)
+            return judge_heads(problem.objective, problem.data, without, seed)
+
+    def _place_heads(self, problem, best):
+        """Put other heads in place of trained ones; what to publish of it."""
+        if best is None:
+            return {}
+        params = problem.params
+        skip = init_skip(params["W_dec"].shape[1], problem.targets.offsets, params["W_dec"].dtype)
+        _fitting.add_arrays(self, params, problem.state, skip)
+        with workers(self.n_jobs):
+            chosen = place_heads(problem.objective, params, problem.data, best)
         return {"head_selection_": chosen}
 
     def _params_without(self, problem, kept):

@@ -9,7 +9,8 @@ shared   scores of the model trained without the fold
 raw      X @ W.T + b
 both     code @ V.T + X @ W.T + b,   the code that of the same model
 
-Where one of the last two wins, it is fitted once more to all rows, on the final code.
+Where one of the last two wins, it is fitted once more to all rows, on the final code: that of each
+member of an ensemble.
 """
 
 from dataclasses import dataclass
@@ -31,14 +32,12 @@ ALONE: dict = {
 }
 
 
-def select_heads(objective, params, data, fit_without, seed):
-    """Choose and set each task's head in ``params``, which may get ``W_skip``.
+def judge_heads(objective, data, fit_without, seed):
+    """Choose each task's head.
 
     Parameters
     ----------
     objective : Objective
-    params : dict
-        Of the model fitted to all of ``data``.
     data : Data
     fit_without : callable
         From the rows to train on, a mask (n,), to the parameters of a model fitted to them.
@@ -47,17 +46,15 @@ def select_heads(objective, params, data, fit_without, seed):
 
     Returns
     -------
-    ndarray of shape (n_tasks,)
-        The choice for each task.
+    dict
+        From each task that could be judged to the number of the way to form its scores: 0 is
+        shared; then come raw and both, with each strength.
     """
-    n_tasks = len(objective.tasks.offsets) - 1
-    judged = {t: task for t in range(n_tasks) if (task := _judged(objective.tasks, data.batch, t))}
-    chosen = np.full(n_tasks, "shared", dtype="U6")
+    judged = _all_judged(objective.tasks, data.batch)
     if not judged:
-        return chosen
+        return {}
     counted = np.where(data.batch.label_weight > 0, data.batch.labels, -1)
     folds = folds_of(counted, N_FOLDS, np.random.default_rng(seed))
-    # Of each task's labels the losses of: shared; raw and both with each strength.
     losses = {t: np.empty((task.held.sum(), 1 + 2 * len(STRENGTHS))) for t, task in judged.items()}
     for f in range(N_FOLDS):
         own = fit_without(folds != f)
@@ -66,15 +63,38 @@ def select_heads(objective, params, data, fit_without, seed):
         for t, task in judged.items():
             out = folds[task.held] == f
             losses[t][out] = _losses(task, data.batch.X, scores, R, out)
+    # The first of equals: shared.
+    return {t: int(np.argmin(task.weight @ losses[t])) for t, task in judged.items()}
+
+
+def place_heads(objective, params, data, best):
+    """Fit the heads chosen by `judge_heads` and put them in place of trained ones.
+
+    Parameters
+    ----------
+    objective : Objective
+    params : dict
+        Of a model fitted to all of ``data``, with ``W_skip``; changed in place.
+    data : Data
+    best : dict
+        The choice for each task that was judged.
+
+    Returns
+    -------
+    ndarray of shape (n_tasks,)
+        The choice for each task, by name.
+    """
+    chosen = np.full(len(objective.tasks.offsets) - 1, "shared", dtype="U6")
+    if not any(best.values()):
+        return chosen
     R = code_and_X(objective, params, data.batch.X)
-    for t, task in judged.items():
-        best = int(np.argmin(task.weight @ losses[t]))  # the first of equals: shared
-        if best == 0:
+    for t, task in _all_judged(objective.tasks, data.batch).items():
+        if best[t] == 0:
             continue
-        chosen[t] = CHOICES[1 + (best - 1) // len(STRENGTHS)]
+        of_choice, of_strength = divmod(best[t] - 1, len(STRENGTHS))
+        chosen[t] = CHOICES[1 + of_choice]
         read = data.batch.X if chosen[t] == "raw" else R
-        C = STRENGTHS[(best - 1) % len(STRENGTHS)]
-        _set_head(params, task.head, *task.fit(read[task.held], C))
+        _set_head(params, task.head, *task.fit(read[task.held], STRENGTHS[of_strength]))
     return chosen
 
 
@@ -96,6 +116,12 @@ class Judged:
     def losses(self, scores, some):
         """Loss of each of some of the rows held, by their scores."""
         return ALONE[self.kind][1](scores.astype(float), self.target[some])
+
+
+def _all_judged(tasks, batch):
+    """The tasks that can be judged, by number."""
+    found = ((t, _judged(tasks, batch, t)) for t in range(len(tasks.offsets) - 1))
+    return {t: task for t, task in found if task is not None}
 
 
 def _judged(tasks, batch, t):

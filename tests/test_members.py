@@ -94,11 +94,24 @@ def test_add_task_gives_each_member_a_head(tasks):
     assert_array_equal(again.predict_proba(X)[-1], after[-1])
 
 
-def test_guard_and_early_stopping(tasks):
+def test_guard_and_early_stopping(tasks, monkeypatch):
     X, Y = tasks
+    fits = []
+    fit_without = MultiTaskSAEClassifier._params_without
+    monkeypatch.setattr(
+        MultiTaskSAEClassifier,
+        "_params_without",
+        lambda self, *args: fits.append(args) or fit_without(self, *args),
+    )
     model = clf(2, head_selection="cv", early_stopping=True, max_iter=2).fit(X, Y)
     assert len(model.head_selection_) == Y.shape[1]
     assert np.isfinite(model.score(X, Y))
+    assert len(fits) == 3  # it chooses once for all members
+    for params in [model._params, *(params for params, _ in model._members)]:
+        for t, chosen in enumerate(model.head_selection_):
+            head = slice(*model._targets.offsets[t : t + 2])
+            assert params["W_head"][head].any() == (chosen != "raw")
+            assert params["W_skip"][head].any() == (chosen != "shared")
 
 
 def test_predictions_of_real_targets_are_averaged(rng):
