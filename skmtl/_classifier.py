@@ -477,30 +477,31 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         Raises
         ------
         ValueError
-            If y is not one-dimensional or has fewer than two classes; if a task of that name is
-            there.
+            If y is not one-dimensional, has fewer than two classes or no label that counts; if a
+            task of that name is there.
 
         Notes
         -----
         ``class_weight`` counts if it is "balanced". ``partial_fit`` and ``warm_start`` then expect
         a y of all tasks and train all heads and the code; the balancer starts anew. The added task
-        has no private latents.
+        has no private latents, and NaN in ``affinity_``.
         """
         X = self._check_rows(X)
         added, codes = TaskLabels.learn(y, self.missing_label)
         known = self._targets.names or []
-        if added.n_tasks != 1 or len(added.classes[0]) < 2 or name in known:
-            raise ValueError(
-                "add_task needs a y of one task with at least two classes and a name that is not "
-                f"taken; got {added.n_tasks} task(s), {len(added.classes[0])} class(es) in the "
-                f"first, name={name!r} beside {known}. Call it once for each task."
-            )
         check_consistent_length(X, codes)
         weight, _ = _validation.check_weight(sample_weight, X)
-        if isinstance(self.class_weight, str):
-            of_entries = weight[:, None] * (codes >= 0)
-            weight = weight * class_weights(self.class_weight, added, codes, of_entries)[:, 0]
         held = (codes[:, 0] >= 0) & (weight > 0)
+        if added.n_tasks != 1 or len(added.classes[0]) < 2 or not held.any() or name in known:
+            raise ValueError(
+                "add_task needs a y of one task with at least two classes, a label that counts and "
+                f"a name that is not taken; got {added.n_tasks} task(s), {len(added.classes[0])} "
+                f"class(es) and {np.sum(held)} such label(s) in the first, name={name!r} beside "
+                f"{known}. Call it once for each task."
+            )
+        if isinstance(self.class_weight, str):
+            of_entries = weight[:, None] * held[:, None]
+            weight = weight * class_weights(self.class_weight, added, codes, of_entries)[:, 0]
         label, weight, n_classes = codes[held, 0], weight[held], len(added.classes[0])
 
         def fit_head(R):

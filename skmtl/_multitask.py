@@ -83,6 +83,8 @@ class MultiTaskSAE(
     _state: dict
     _members: list  # of an ensemble's members after the first, params and state
     _objective: Any
+    affinity_: np.ndarray
+    head_selection_: np.ndarray
 
     _parameter_constraints: dict = {
         **_fitting.COMMON_CONSTRAINTS,
@@ -319,7 +321,7 @@ class MultiTaskSAE(
                 f"row among them; got {self.n_private_components}."
             )
         size = int(self.n_private_components)
-        strength = self.coactivation_penalty / _unit(scale) ** 2
+        strength = self.coactivation_penalty / _unit(scale) / _unit(scale)  # no square overflows
         return Private(size, int(self.k_private or size), float(strength))
 
     def _start(self, data, targets, alone, objective, scale, member=0):
@@ -500,6 +502,10 @@ class MultiTaskSAE(
         params, state = members[0]
         objective = with_task(self._objective, targets.offsets)
         self.__dict__.update(self._attributes(params, targets, objective, state["scale"]))
+        if hasattr(self, "affinity_"):
+            self.affinity_ = np.pad(self.affinity_, (0, 1), constant_values=np.nan)
+        if hasattr(self, "head_selection_"):
+            self.head_selection_ = np.append(self.head_selection_, "both")  # that is what it reads
         self._state, self._members = state, members[1:]
         return self
 

@@ -372,7 +372,8 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         Notes
         -----
         ``partial_fit`` and ``warm_start`` then expect a y of all tasks and train all heads and the
-        code; the balancer starts anew. The added task has no private latents.
+        code; the balancer starts anew. The added task has no private latents, and NaN in
+        ``affinity_``.
         """
         X = self._check_rows(X)
         added, (codes, values) = TaskTargets.learn(y)

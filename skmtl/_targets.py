@@ -468,7 +468,12 @@ def _names_with(targets, name):
     if targets.names is None and name is None:
         return None
     names = [str(targets.name(t)) for t in range(targets.n_tasks)]
-    return [*names, str(targets.n_tasks if name is None else name)]
+    new = str(targets.n_tasks if name is None else name)
+    if new in names:
+        raise ValueError(
+            f"name must be that of no other task; got {new!r} beside {names[:10]}. Give another."
+        )
+    return [*names, new]
 
 
 def _name(table, t):

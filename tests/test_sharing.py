@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
@@ -487,6 +488,16 @@ def test_add_task_learns_from_few_rows():
     assert np.mean(better) > 0
 
 
+def test_what_is_published_of_tasks_knows_the_added_one(tasks):
+    X, Y = tasks
+    model = clf(max_iter=2, compute_affinity=True, head_selection="cv").fit(X, Y[:, :2])
+    affinity, chosen = model.affinity_, model.head_selection_
+    model.add_task(X, Y[:, 2])
+    assert_array_equal(model.affinity_[:2, :2], affinity)
+    assert np.isnan(model.affinity_[2]).all() and np.isnan(model.affinity_[:, 2]).all()
+    assert model.head_selection_.tolist() == [*chosen, "both"]
+
+
 def test_add_task_refuses(tasks):
     X, Y = tasks
     model = clf(max_iter=2).fit(X, Y)
@@ -495,6 +506,12 @@ def test_add_task_refuses(tasks):
             model.add_task(X, bad, name)
     with pytest.raises(ValueError, match="name that is not taken"):
         model.add_task(X, Y[:, 0], "a").add_task(X, Y[:, 0], "a")
+    gaps = np.where(np.arange(len(X)) < 20, np.nan, np.arange(len(X)) % 2)
+    with pytest.raises(ValueError, match=r"a label that counts.* 0 such label\(s\)"):
+        model.add_task(X, gaps, sample_weight=np.isnan(gaps))
+    named = clf(max_iter=2).fit(X, pd.DataFrame(Y[:, :2], columns=["a", "2"]))
+    with pytest.raises(ValueError, match="name must be that of no other task; got '2'"):
+        named.add_task(X, Y[:, 0])
     with pytest.raises(ValueError, match="features"):
         model.add_task(X[:, 1:], Y[:, 0])
     with pytest.raises(NotFittedError):
