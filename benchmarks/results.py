@@ -14,16 +14,16 @@ def part(benchmark, name, settings, run, redo=False):
     result = None if redo else kept(benchmark, name, settings)
     if result is None:
         result = run()
-        FOLDER.mkdir(exist_ok=True)
         whole = {"commit": commit(), "settings": settings, "versions": versions()}
-        path = FOLDER / f"{benchmark}-{name}.json"
+        path = FOLDER / benchmark / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(whole | {"result": result}) + "\n")
     return result
 
 
 def kept(benchmark, name, settings):
     """Result of one part from its file, or None where there is none for these settings."""
-    path = FOLDER / f"{benchmark}-{name}.json"
+    path = FOLDER / benchmark / f"{name}.json"
     if path.exists():
         whole = json.loads(path.read_text())
         if whole["settings"] == json.loads(json.dumps(settings)):
