@@ -12,8 +12,8 @@ dead       share of the latents that never fire on the set
 recovery   mean over the true atoms of the largest |cosine| with a learned one
 
 The table shows each contestant at the rate of its lowest mean FVU, and once more at the rate of its
-highest recovery where that is another. On the frontier it shows the lower envelope over all rates
-and settings, log FVU interpolated in log L0.
+highest recovery where that is another. On the frontier log FVU is interpolated in log L0, along the
+settings of each rate; at each L0 the best rate counts.
 
 Each contestant runs in a process of its own in the environment that ``speed.py`` makes. A part is
 one contestant's fits of one job and seed: all rates and settings. One that is kept for the same
@@ -585,14 +585,28 @@ def front(settings):
     return left
 
 
-def error_at(curve, l0):
-    """FVU of a front at an L0, its ends continued by up to a sixth; None where it has none."""
-    x, y = np.log([s.l0 for s in curve]), np.log([s.fvu for s in curve])
-    at = np.log(l0)
-    if len(curve) < 2 or not x[0] - 0.17 <= at <= x[-1] + 0.17:
-        return None
-    i = np.clip(np.searchsorted(x, at), 1, len(x) - 1)
-    return float(np.exp(y[i] + (at - x[i]) * (y[i] - y[i - 1]) / (x[i] - x[i - 1])))
+def curves(settings):
+    """The front of each rate."""
+    by_rate: dict = {}
+    for s in settings:
+        by_rate.setdefault(s.rate, []).append(s)
+    return [front(of_rate) for of_rate in by_rate.values()]
+
+
+def error_at(curves, l0):
+    """FVU at an L0 by the best of the curves, None where they have none.
+
+    Their ends are continued by up to a sixth.
+    """
+    found = []
+    for curve in curves:
+        x, y = np.log([s.l0 for s in curve]), np.log([s.fvu for s in curve])
+        at = np.log(l0)
+        if len(curve) < 2 or not x[0] - 0.17 <= at <= x[-1] + 0.17:
+            continue
+        i = np.clip(np.searchsorted(x, at), 1, len(x) - 1)
+        found.append(float(np.exp(y[i] + (at - x[i]) * (y[i] - y[i - 1]) / (x[i] - x[i - 1]))))
+    return min(found, default=None)
 
 
 FRONTIER_HEAD = ["Mechanism", "Contestant", "L0", *(f"FVU at {k}" for k in DEGREES)]
@@ -602,26 +616,27 @@ FRONTIER_HEAD += ["Ours over it, worst", "Dead, worst", "Rates", "Seeds"]
 def frontier_rows(name, by_contestant):
     """Each contestant's front; ours beside it at its own points."""
     label = JOBS[name]["label"]
-    fronts = {c: front(by_setting(found)) for c, found in by_contestant.items()}
-    ours = fronts.get(JOBS[name]["contestants"][0])
-    for contestant, curve in fronts.items():
-        if not curve:
+    settings = {c: list(by_setting(found)) for c, found in by_contestant.items()}
+    first = JOBS[name]["contestants"][0]
+    for contestant, of_contestant in settings.items():
+        points = front(of_contestant)
+        if not points:
             print(f"{name} {contestant}: never better than the mean", flush=True)
             continue
-        errors = [error_at(curve, k) for k in DEGREES]
+        errors = [error_at(curves(of_contestant), k) for k in DEGREES]
         ratios = []
-        if ours and curve is not ours:
-            there = [(error_at(ours, s.l0), s.fvu) for s in curve]
+        if first in settings and contestant != first:
+            there = [(error_at(curves(settings[first]), s.l0), s.fvu) for s in points]
             ratios = [mine / its for mine, its in there if mine is not None]
         yield [
             label,
             shown(contestant),
-            f"{curve[0].l0:.1f} to {curve[-1].l0:.1f}",
+            f"{points[0].l0:.1f} to {points[-1].l0:.1f}",
             *("" if e is None else number(e, digits=3) for e in errors),
-            f"{max(ratios):.3f} ({len(ratios)} of {len(curve)} points)" if ratios else "",
-            number(max(s.dead for s in curve), digits=3),
-            ", ".join(sorted({rate_of(s) for s in curve})),
-            str(curve[0].n),
+            f"{max(ratios):.3f} ({len(ratios)} of {len(points)} points)" if ratios else "",
+            number(max(s.dead for s in points), digits=3),
+            ", ".join(sorted({rate_of(s) for s in points})),
+            str(points[0].n),
         ]
         label = ""
 

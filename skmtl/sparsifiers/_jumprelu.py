@@ -47,13 +47,13 @@ class JumpReLU(Sparsifier):
         of the pre-activations at the start.
     steepness : float, default=4.0
         ``c`` of "tanh".
+    revival : float, default=3e-6
+        With "tanh", weight of the loss that draws latents that have not fired for an epoch towards
+        their thresholds.
     anneal_from : float or None, default=None
         With "target_l0" the target, and the first thresholds' L0, at the start of the fit; it
         falls linearly to ``l0`` over the first half. Four times ``l0`` serves high rates.
         ``partial_fit`` aims at ``l0`` at once.
-    revival : float, default=3e-6
-        With "tanh", weight of the loss that draws latents that have not fired for an epoch towards
-        their thresholds.
 
     Notes
     -----
