@@ -640,4 +640,4 @@ def weighted_moments(X, weight):
     else:
         _moments(X, share, mean, variance)
     # A constant column has no variance, whatever rounding left of it.
-    return mean, np.where(variance > 1e-24 * mean**2, variance, 0)
+    return mean, np.where(np.sqrt(variance) > 1e-12 * np.abs(mean), variance, 0)

@@ -282,3 +282,12 @@ def test_tasks_in_another_order(cls):
                 call(X, other)
         with pytest.raises(ValueError, match=f"columns of y_val {message}"):
             make(cls).fit(X, frame, X_val=X, y_val=other)
+
+
+def test_numbers_whose_squares_overflow():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        own = make(MultiTaskSAEClassifier, random_state=0, n_private_components=2)
+        assert np.isfinite(own.fit(1e150 * X, Y).score(1e150 * X, Y))
+        with pytest.raises(ValueError, match="The loss must stay finite"):
+            make(MultiTaskSAEClassifier, random_state=0).fit(1e300 * X, Y)
