@@ -59,7 +59,7 @@ class Step:
 
 def check_refinable(loss):
     """Raise a ValueError unless amplitudes can be found by least squares."""
-    if not getattr(loss, "shifts_input", False):
+    if getattr(loss, "is_mixture", False) or not getattr(loss, "shifts_input", False):
         raise ValueError(
             "transform_algorithm='refine' needs loss='squared_error', since it finds amplitudes by "
             f"least squares; got {loss!r}. Use 'encoder'."

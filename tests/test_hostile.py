@@ -291,3 +291,9 @@ def test_numbers_whose_squares_overflow():
         assert np.isfinite(own.fit(1e150 * X, Y).score(1e150 * X, Y))
         with pytest.raises(ValueError, match="The loss must stay finite"):
             make(MultiTaskSAEClassifier, random_state=0).fit(1e300 * X, Y)
+
+
+@every_estimator
+def test_no_refinement_of_a_mixture(cls):
+    with pytest.raises(ValueError, match="transform_algorithm='refine' needs loss='squared_error'"):
+        make(cls, loss="mixture", transform_algorithm="refine").fit(X, Y)
