@@ -222,7 +222,7 @@ def data_of(name, folder, seed, tiny):
 # Of the rate over the fit, by the kind of data.
 SCHEDULES = {"toy": "warmup_cosine", "text": "linear_decay", "mnist": "linear_decay"}
 # Where those of the job would not cover the sparsity that the others end at.
-OWN_VALUES = {"skmtl:jumprelu": [3, 8, 16, 32, 64]}
+OWN_VALUES = {"skmtl:jumprelu": [3, 8, 16, 32, 64], "skmtl:l1": [0.25, 0.75, 2.0, 4.0, 8.0]}
 VARIANTS = {
     "ignore": {"dead_latents": "ignore"},
     "refine": {"transform_algorithm": "refine"},

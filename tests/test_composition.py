@@ -51,6 +51,8 @@ from skmtl import MultiTaskSAEClassifier, MultiTaskSAERegressor, SparseAutoencod
 from skmtl.metrics import get_multitask_scorer, multitask_accuracy
 from skmtl.model_selection import MultiTaskKFold, multitask_train_test_split
 
+pytestmark = pytest.mark.compiled  # some five hundred fits
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(72, 5))
 CODES = np.column_stack([np.digitize(X[:, 0], [-0.4, 0.4]), X[:, 1] > 0]).astype(int)
