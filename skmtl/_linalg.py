@@ -635,9 +635,10 @@ def weighted_moments(X, weight):
     share = np.asarray(weight, dtype=np.float64)
     share = share / share.sum()
     mean, variance = np.zeros((2, X.shape[1]))
-    if sp.issparse(X):
-        _sparse_moments(X.data, X.indices, X.indptr, share, mean, variance)
-    else:
-        _moments(X, share, mean, variance)
+    with np.errstate(over="ignore"):  # a loss says so where squares overflow
+        if sp.issparse(X):
+            _sparse_moments(X.data, X.indices, X.indptr, share, mean, variance)
+        else:
+            _moments(X, share, mean, variance)
     # A constant column has no variance, whatever rounding left of it.
     return mean, np.where(np.sqrt(variance) > 1e-12 * np.abs(mean), variance, 0)
