@@ -136,7 +136,8 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         what shared ones say.
     pretrained_penalty : float, default=0.0
         ``pretrained_penalty / 2`` times the squared distance of encoder and decoder from where
-        pretraining left them is added to the loss of the joint training. Needs ``pretrain_iter``.
+        pretraining left them is added to the loss of the joint training. Needs ``pretrain_iter``;
+        of no effect where a model was never pretrained (a first ``partial_fit``).
     skip_connection : bool, default=False
         Heads also read X itself: what is linear in X need not pass through the code.
     head_dropout : float, default=0.0
@@ -151,7 +152,8 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         head, a linear model on X, and one on code and X, by its loss on held-out rows. For that
         the whole model is fitted three times more, each time to two thirds of the rows; a task with
         fewer than three labels of a class, or fewer than six numbers, keeps its trained head.
-        ``partial_fit`` and ``warm_start`` train the chosen heads on.
+        ``partial_fit`` and ``warm_start`` train the chosen heads on, and ``head_selection_`` goes
+        with the first ``partial_fit``. Of an ensemble the first member is judged, for all.
     n_members : int, default=1
         Members of an ensemble: models trained one after another on the same rows, each from its
         own random start, whose probabilities (or numbers) are averaged. What else is published
