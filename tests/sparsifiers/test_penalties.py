@@ -136,3 +136,14 @@ def test_penalties_rise_with_the_fit(progress, share, rng):
     assert_allclose(value, share * 0.3 * (weight @ code).sum())
     fwd.judge = lambda gate: (0.0, np.zeros_like(gate))
     assert_allclose(Gated(0.3, warmup=0.4).term(None, fwd, adj, {}, {}, {}, step), value)
+
+
+@pytest.mark.parametrize("sparsifier", [L1(), Gated()], ids=repr)
+def test_encoders_start_weak(sparsifier, rng):
+    """Latents grow towards what is left over; a fit that hardly moves shows where they start."""
+    X = rng.standard_normal((20, 6))
+    model = SparseAutoencoderTransformer(
+        8, sparsifier=sparsifier, learning_rate=1e-9, max_iter=1, tol=None, random_state=0
+    ).fit(X)
+    assert_allclose(np.linalg.norm(model.components_, axis=1), 1, rtol=1e-6)
+    assert_allclose(np.linalg.norm(model.encoder_components_, axis=1), 0.03, rtol=1e-5)
