@@ -13,7 +13,8 @@ recovery   mean over the true atoms of the largest |cosine| with a learned one
 
 The table shows each contestant at the rate of its lowest mean FVU, and once more at the rate of its
 highest recovery where that is another. On the frontier log FVU is interpolated in log L0, along the
-settings of each rate; at each L0 the best rate counts.
+settings of each rate; at each L0 the best rate counts. There each contestant tries all rates on the
+first seed alone; later seeds fit with those that were best anywhere on it.
 
 Each contestant runs in a process of its own in the environment that ``speed.py`` makes. A part is
 one contestant's fits of one job and seed: all rates and settings. One that is kept for the same
@@ -471,6 +472,18 @@ def grid(contestant, settings):
     return [(rate, value) for rate in rates for value in values]
 
 
+def rates_that_count(runs):
+    """Rates that are best somewhere between the ends of DEGREES."""
+    by_rate = curves(by_setting([runs]))
+    ends = DEGREES[0], DEGREES[-1]
+    best = set()
+    for l0 in np.geomspace(*ends, 40):
+        errors = {c[0].rate: error_at([c], l0) for c in by_rate if c}
+        errors = {rate: error for rate, error in errors.items() if error is not None}
+        best |= {min(errors, key=errors.get)} if errors else set()
+    return sorted(best)
+
+
 def fits(process, contestant, seed, settings):
     """All fits of one contestant for one seed: a list of rate, value and measures."""
     result = [
@@ -490,11 +503,14 @@ def collect(name, arguments):
         process = Contestant(name, contestant, arguments.data, "tiny" if arguments.tiny else "full")
         runs = wanted and contestant.startswith(tuple(arguments.contestants))
         found = []
+        of_seed = settings
         for seed in range(arguments.seeds):
+            if found and name.startswith("frontier"):
+                of_seed = settings | {"rates": rates_that_count(found[0])}
             key = f"{name}-{contestant}-{seed}".replace(":", "-").replace(" ", "_")
-            whole = settings | {"contestant": contestant, "seed": seed}
+            whole = of_seed | {"contestant": contestant, "seed": seed}
 
-            def run(process=process, contestant=contestant, seed=seed):
+            def run(process=process, contestant=contestant, seed=seed, settings=of_seed):
                 return fits(process, contestant, seed, settings)
 
             try:
@@ -516,12 +532,15 @@ def collect(name, arguments):
 
 
 def by_setting(found):
-    """Means and deviations over the seeds, of each rate and value that never failed.
+    """Means and deviations over the seeds, of each rate and value that all tried and none failed.
 
     Of seconds the median: it outlives a run beside something else.
     """
-    for runs in zip(*found, strict=True):
-        if any("failed" in run for run in runs):
+    settings: dict = {}
+    for run in (run for runs in found for run in runs):
+        settings.setdefault((run["rate"], run["value"]), []).append(run)
+    for runs in settings.values():
+        if len(runs) < len(found) or any("failed" in run for run in runs):
             continue
         names = [name for name in runs[0] if name not in ("rate", "value")]
         values = {name: np.array([run[name] for run in runs]) for name in names}
