@@ -13,18 +13,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	SCIPY_ARRAY_API=1 MPLBACKEND=Agg $(PY) -m pytest -n auto $(ARGS)
 
-# The same once more as plain Python, which coverage tools can see: all but scikit-learn's checks,
-# the tests of compiling itself, and those that take minutes without a compiler.
+# The same once more as plain Python, which coverage can see: all but what is marked `compiled`.
 test-nojit: $(VENV)/.test
 	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PY) -m pytest -n auto tests -m "not compiled and not long" \
-		--ignore tests/test_sklearn.py --ignore tests/test_numba.py \
-		--deselect tests/test_architecture.py::test_another_fit_compiles_nothing \
-		--deselect tests/test_architecture.py::test_warmup_compiles_all \
-		--deselect tests/test_threads.py::test_fits_have_the_same_bits \
-		--deselect tests/sparsifiers/test_topk.py::test_search_among_all_is_the_exact_search \
-		--deselect tests/sparsifiers/test_topk.py::test_search_every_is_nearly_as_good_and_looks_at_less \
-		--deselect tests/test_training.py::test_row_sparse_updates_reach_the_loss_of_dense_ones \
-		-k "not (test_bits_do_not_depend and n_components)" $(ARGS)
+		--cov=skmtl --cov-report=term-missing:skip-covered --cov-fail-under=95 $(ARGS)
 
 # Tests whose short form runs above, at length: minutes.
 test-long: $(VENV)/.test

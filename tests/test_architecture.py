@@ -174,6 +174,7 @@ def test_kernels_are_compiled_one_way():
             assert not any(name.split(".")[0] == "numba" for name in imports_of(path)), path
 
 
+@pytest.mark.compiled
 def test_another_fit_compiles_nothing():
     out = in_fresh_process(
         """
@@ -199,6 +200,7 @@ print(len(before) > 5, before == [len(k.signatures) for k in kernels])
     assert out.split()[-1] == "True"
 
 
+@pytest.mark.compiled
 def test_warmup_compiles_all():
     """After it, fits of other shapes, labels, layouts and numbers of threads compile nothing."""
     out = in_fresh_process(

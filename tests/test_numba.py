@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import skmtl
+
+pytestmark = pytest.mark.compiled
 
 
 def test_works_without_a_cache_folder(tmp_path):

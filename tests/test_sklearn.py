@@ -27,6 +27,7 @@ ESTIMATORS = [
     MultiTaskSAERegressor(loss="mixture", learning_rate=0.003),
     MultiTaskSAERegressor(sparsifier=None, pretrain_iter=5, reconstruction_weight=0.1),
 ]
+pytestmark = pytest.mark.compiled  # some three thousand fits
 PUBLIC = [SparseAutoencoderTransformer, MultiTaskSAEClassifier, MultiTaskSAERegressor]
 
 

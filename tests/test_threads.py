@@ -20,6 +20,7 @@ def cut_finely(monkeypatch):
     monkeypatch.setattr(_threads, "WORTH_A_THREAD", 1)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
 @pytest.mark.parametrize(
     "params",

@@ -273,6 +273,7 @@ def test_schedules(name, problem):
     assert (name == "constant") == np.array_equal(model.components_, constant.components_)
 
 
+@pytest.mark.compiled
 def test_row_sparse_updates_reach_the_loss_of_dense_ones(digits, monkeypatch):
     """Latents that did not fire stand still in a sparse step; the fit ends as well off."""
     from skmtl import _linalg

@@ -58,6 +58,7 @@ def test_bad_arguments():
             multitask_train_test_split([[0]] * 10, [0, 1] * 5, test_size=test_size)
 
 
+@pytest.mark.compiled
 def test_train_test_split(digits):
     X, Y = digits
     weight = np.arange(len(X))
@@ -235,6 +236,7 @@ def test_leave_task_out():
         LeaveTaskOut().get_n_splits()
 
 
+@pytest.mark.compiled
 def test_leave_task_out_inside_scikit_learn(digits):
     """A code that never saw the rows of a task serves it."""
     X, Y = digits[0][:300], digits[1][:300]
@@ -246,6 +248,7 @@ def test_leave_task_out_inside_scikit_learn(digits):
     assert scores.shape == (3,) and (scores > 0.3).all()
 
 
+@pytest.mark.compiled
 def test_leave_task_out_and_add_it_from_few_rows(digits):
     """Parity, on a code that learnt digits from other rows."""
     X, Y = digits

@@ -54,6 +54,7 @@ def fitted(n_jobs=None, **params):
     return model.fit(X), X
 
 
+@pytest.mark.compiled
 def test_search_among_all_is_the_exact_search(monkeypatch):
     exact, _ = fitted()
     monkeypatch.setattr(TopK, "remembered", 16)  # of 64 latents all
@@ -62,6 +63,7 @@ def test_search_among_all_is_the_exact_search(monkeypatch):
     assert "memory" not in among_all._state
 
 
+@pytest.mark.compiled
 def test_search_every_is_nearly_as_good_and_looks_at_less(monkeypatch):
     exact, X = fitted()
     widths = []
