@@ -1,6 +1,33 @@
-"""Checks of arrays that everything else relies on: no mask to lose, no index out of range."""
+"""The gate for arrays: what users pass is checked and converted here, before any kernel sees it.
+
+What comes out is in C order, in native numbers, with its mask, dates and indices looked at, and
+nobody has written to what came in.
+"""
+
+import re
+from contextlib import contextmanager
 
 import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import check_array
+
+DATES = ("Date", "Time", "Duration")  # polars' names of such types
+
+
+@contextmanager
+def naming(name):
+    """What NumPy and scikit-learn refuse within is refused by the argument's name.
+
+    Numbers too large for a double become infinite in silence: the checks then refuse infinity.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except (ValueError, TypeError, OverflowError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        if type(error) is kind and re.search(rf"\b{name}\b", str(error).partition("\n")[0]):
+            raise
+        raise kind(f"{name} is not valid: {error}") from error
 
 
 def refuse_masked(array, name):
@@ -12,17 +39,70 @@ def refuse_masked(array, name):
         )
 
 
+def refuse_dates(array, name):
+    """Dates and durations would count as numbers of nanoseconds."""
+    dtypes = getattr(array, "dtypes", None)  # of a pandas or polars frame
+    for dtype in [getattr(array, "dtype", None)] if dtypes is None else dtypes:
+        if getattr(dtype, "kind", None) in ("m", "M") or str(dtype).startswith(DATES):
+            raise ValueError(
+                f"{name} must be numbers; got {dtype}. Convert dates to numbers in a unit of your "
+                "choice."
+            )
+
+
+def check_same_rows(X, y, name="y", of="X"):
+    """Refuse a ``y`` with more or fewer rows than X."""
+    n_rows = [array.shape[0] if hasattr(array, "shape") else len(array) for array in (X, y)]
+    if n_rows[0] != n_rows[1]:
+        raise ValueError(
+            f"{name} must have a row for each of {of}; got inconsistent numbers of samples: "
+            f"{n_rows[0]} of {of} and {n_rows[1]} of {name}."
+        )
+
+
+def check_matrix(X, name, **options):
+    """Rows as an array in C order, or as CSR with sorted columns and one entry a place.
+
+    The options are those of scikit-learn's ``check_array``.
+    """
+    refuse_masked(X, name)
+    refuse_dates(X, name)
+    if sp.issparse(X):
+        X = check_sparse_format(X, name)
+    with naming(name):
+        X = check_array(X, input_name=name, **{"order": "C", **options})
+    if sp.issparse(X):
+        X = sp.csr_array(X)
+        if not X.has_canonical_format:
+            X = X.copy()  # never reorder the user's own
+            X.sum_duplicates()
+    return X
+
+
 def check_sparse_format(X, name):
-    """Out-of-range indices would read foreign memory; SciPy does not check them by itself."""
+    """The sparse array with its indices in range: others would read foreign memory.
+
+    SciPy does not check them by itself, believes what an array says of its order, and shortens and
+    converts what it looks at: so it is given an object of our own around the same parts.
+    """
     try:
         if X.format in ("csr", "csc", "bsr"):
+            for part in (X.indices, X.indptr):
+                if part.dtype.kind not in "iu":
+                    raise ValueError(f"indices of type {part.dtype}")
+            X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
             X.check_format(full_check=True)
         elif X.format == "coo":
+            X = type(X)((X.data, X.coords), shape=X.shape)
             for axis, (index, size) in enumerate(zip(X.coords, X.shape, strict=True)):
                 if len(index) and not (index.min() >= 0 and index.max() < size):
                     raise ValueError(f"index out of range on axis {axis}")
-    except ValueError as error:
+        else:
+            X = X.tocsr()
+            X.check_format(full_check=True)
+    except (ValueError, IndexError, OverflowError) as error:
         raise ValueError(
             f"{name} must be a valid sparse array; got one whose indices are broken ({error}). "
             "Rebuild it from its data."
         ) from error
+    return X

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skmtl import _validation
+from skmtl._arrays import check_same_rows
 from skmtl._class_weight import class_weights
 from skmtl._logistic import best_strength, fit_logistic
 from skmtl._multitask import MatrixLike, MultiTaskSAE
@@ -491,7 +492,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         X = self._check_rows(X)
         added, codes = TaskLabels.learn(y, self.missing_label)
         known = self._targets.names or []
-        check_consistent_length(X, codes)
+        check_same_rows(X, codes)
         weight, _ = _validation.check_weight(sample_weight, X)
         held = (codes[:, 0] >= 0) & (weight > 0)
         if added.n_tasks != 1 or len(added.classes[0]) < 2 or not held.any() or name in known:
@@ -711,7 +712,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         X = self._check_rows(X)
         labels = self._targets
         codes = labels.encode(y, allow_unseen=True)
-        check_consistent_length(X, codes)
+        check_same_rows(X, codes)
         _, label_weight = _validation.check_entry_weight(sample_weight, X, codes != -1)
         correct = _argmax_by_task(self._scores(X), labels.offsets) == codes
         total = label_weight.sum(axis=0)

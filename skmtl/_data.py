@@ -56,12 +56,22 @@ def scale_of(table, loss=None, kept=None):
     if loss is not None:
         moments = _linalg.weighted_moments(table.X, table.weight)
         scale["unit"] = np.asarray(loss.baseline(*moments))
+        _refuse_vanishing(scale["unit"], table.X)
     if table.values is not None:
         scale["target_mean"], scale["target_scale"] = units_of(table.values, table.label_weight)
     for name, value in (kept or {}).items():
         told = kept["target_scale" if name == "target_mean" else name] > 0
         scale[name] = np.where(told, value, scale[name])
     return scale
+
+
+def _refuse_vanishing(unit, X):
+    """Where squares of X are below what its type can hold, every loss would be zero."""
+    if 0 < unit < np.finfo(X.dtype).tiny:
+        raise ValueError(
+            f"X must vary by more than {X.dtype} can square; got rows with a loss of {unit:.3g}. "
+            "Scale X (StandardScaler or MinMaxScaler help)."
+        )
 
 
 def of_targets(scale):

@@ -30,10 +30,11 @@ from sklearn.base import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skmtl import _balancing, _data, _fitting, _linalg, _validation, _versions
 from skmtl._added import with_head, with_moments, with_task
+from skmtl._arrays import check_same_rows
 from skmtl._components import resolve
 from skmtl._finish import finish_heads
 from skmtl._gramian import affinity
@@ -48,6 +49,8 @@ from skmtl.head_penalties import HEAD_PENALTIES, Heads
 
 #: Weight matrices that weight decay reaches beside encoder and decoder.
 DECAYED = (*WEIGHTS, "W_head_own", "W_enc_own")
+#: Codes from here on have squares whose sums may overflow.
+LARGEST = 1e150
 #: Fitted attributes that a fit with other parameters may lack.
 OPTIONAL_ATTRIBUTES = ("affinity_", "head_selection_", "task_private_coef_", "task_skip_coef_")
 MatrixLike = Any  # array-like, SciPy sparse, pandas or polars
@@ -220,7 +223,7 @@ class MultiTaskSAE(
             )
         X = _validation.check_X(self, X, loss, reset=not goes_on)
         targets, entries = self._learn_targets(y, task_mask, goes_on, declared)
-        check_consistent_length(X, entries.codes)
+        check_same_rows(X, entries.codes)
         data, held_out, scale = _data.training_data(
             self,
             self._weighed(X, entries, sample_weight, targets, streamed),
@@ -281,7 +284,7 @@ class MultiTaskSAE(
             return None
         X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
         codes, values = targets.entries(y_val, name="y_val")
-        check_consistent_length(X_val, codes)
+        check_same_rows(X_val, codes, "y_val", "X_val")
         if not (codes >= 0).any():
             raise ValueError("y_val must hold at least one label; got only missing values.")
         weight = np.ones(X_val.shape[0])
@@ -489,7 +492,13 @@ class MultiTaskSAE(
         members = []
         for params, kept in [(self._params, self._state), *self._members]:
             with workers(self.n_jobs):
-                W, b = fit_head(code_and_X(self._objective, params, X, "W_skip" in params))
+                read = code_and_X(self._objective, params, X, "W_skip" in params)
+                if not max(read.max(), -read.min()) < LARGEST:
+                    raise ValueError(
+                        "X must give codes whose squares are numbers; got codes as large as "
+                        f"{max(read.max(), -read.min()):.3g}. Scale X as the rows of fit were."
+                    )
+                W, b = fit_head(read)
             state, width = deepcopy(kept), params["W_head"].shape[1]
             state["optimizer"] = with_moments(state, len(b))
             state["priors"] = [*state["priors"], prior]

@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_consistent_length
 
 from skmtl import _validation
+from skmtl._arrays import check_same_rows
 from skmtl._data import units_of
 from skmtl._multitask import MatrixLike, MultiTaskSAE
 from skmtl._ridge import best_ridge_strength, fit_ridge
@@ -380,7 +380,7 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         X = self._check_rows(X)
         added, (codes, values) = TaskTargets.learn(y)
         taken = self._targets.names or []
-        check_consistent_length(X, codes)
+        check_same_rows(X, codes)
         weight, _ = _validation.check_weight(sample_weight, X)
         held = (codes[:, 0] >= 0) & (weight > 0)
         if added.n_tasks != 1 or not held.any() or name in taken:
@@ -476,12 +476,13 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         """
         X = self._check_rows(X)
         codes, values = self._targets.entries(y, allow_unknown=True)
-        check_consistent_length(X, codes)
+        check_same_rows(X, codes)
         _, weight = _validation.check_entry_weight(sample_weight, X, codes >= 0)
         if not weight.any():
             raise ValueError("y must hold at least one target to score; got only missing values.")
         predicted = self._predict(X).reshape(codes.shape)
-        return _mean_r2(values, predicted, weight)
+        with np.errstate(over="ignore"):  # R2 of what is far off is minus infinity
+            return _mean_r2(values, predicted, weight)
 
 
 def _mean_r2(true, predicted, weight):

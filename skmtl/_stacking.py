@@ -133,8 +133,7 @@ def _is_numeric(column):
 def _concatenate(parts):
     for part in parts:
         refuse_masked(part, "Each X")
-        if sp.issparse(part):
-            check_sparse_format(part, "Each X")
+    parts = [check_sparse_format(A, "Each X") if sp.issparse(A) else A for A in parts]
     names = {tuple(part.columns) if hasattr(part, "columns") else None for part in parts}
     if len(names) > 1:
         raise ValueError(

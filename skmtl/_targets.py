@@ -47,8 +47,7 @@ def read_table(y, name="y"):
     if y is None:
         raise ValueError(f"{name} must be array-like; got None.")
     if sp.issparse(y):
-        check_sparse_format(y, name)
-        y = y.toarray()
+        y = check_sparse_format(y, name).toarray()
     if hasattr(y, "columns"):  # a pandas or polars frame
         series = (y.iloc[:, t] if hasattr(y, "iloc") else y[c] for t, c in enumerate(y.columns))
         columns = [_read_column(column) for column in series]

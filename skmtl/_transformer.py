@@ -3,13 +3,12 @@
 from typing import Any, Self
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skmtl import _data, _fitting, _linalg, _validation, _versions
-from skmtl._arrays import check_sparse_format, refuse_masked
+from skmtl._arrays import check_matrix
 from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
 from skmtl._threads import map_row_blocks
 
@@ -356,17 +355,12 @@ class SparseAutoencoderTransformer(
             components under the code.
         """
         check_is_fitted(self)
-        refuse_masked(X, "X")
-        if sp.issparse(X):
-            check_sparse_format(X, "X")
-        code = check_array(X, accept_sparse="csr", dtype=_validation.FLOATS, order="C")
+        code = check_matrix(X, "X", accept_sparse="csr", dtype=_validation.FLOATS)
         if code.shape[1] != self.components_.shape[0]:
             raise ValueError(
                 f"X must have {self.components_.shape[0]} columns, one per latent, as from "
                 f"transform; got {code.shape[1]}."
             )
-        if sp.issparse(code):
-            code = sp.csr_array(code)
         blocks = map_row_blocks(
             lambda block: self._objective.reconstruction.inverse(self._params, code[block]),
             code.shape[0],
@@ -425,6 +419,11 @@ class SparseAutoencoderTransformer(
         if not getattr(loss, "explains_variance", False):
             return -mean_loss
         variance = loss.baseline(*_linalg.weighted_moments(X, weight))
+        if not np.isfinite(variance):
+            raise ValueError(
+                "X must have a variance that float64 can hold; got one that overflows. Scale X as "
+                "the rows of fit were."
+            )
         if variance == 0:
             return float(mean_loss <= 1e-12 * abs(X).max() ** 2 * X.shape[1])
         return 1 - mean_loss / variance

@@ -3,10 +3,9 @@
 import functools
 
 import numpy as np
-import scipy.sparse as sp
-from sklearn.utils.validation import check_array, check_random_state, validate_data
+from sklearn.utils.validation import check_random_state, validate_data
 
-from skmtl._arrays import check_sparse_format, refuse_masked
+from skmtl._arrays import check_matrix, naming, refuse_masked
 from skmtl._sklearn import check_sample_weight
 from skmtl._stratify import stratified_folds
 
@@ -35,24 +34,13 @@ def transactional(method):
 
 def check_X(estimator, X, loss, *, reset, name="X"):
     """X as a C-contiguous float32 or float64 array, or a canonical CSR array of such."""
-    refuse_masked(X, name)
-    if sp.issparse(X):
-        check_sparse_format(X, name)
-    options = {"accept_sparse": "csr", "dtype": FLOATS, "order": "C"}
-    if name == "X":
-        X = validate_data(estimator, X, reset=reset, **options)
-    else:  # validate_data calls every array X in its messages
-        checked = check_array(X, input_name=name, estimator=estimator, **options)
-        try:
-            validate_data(estimator, X, reset=reset, skip_check_array=True)
-        except ValueError as error:
-            raise ValueError(str(error).replace("X has", f"{name} has", 1)) from error
-        X = checked
-    if sp.issparse(X):
-        X = sp.csr_array(X)
-        if not X.has_canonical_format:
-            X = X.copy()  # never reorder the user's own
-            X.sum_duplicates()
+    options = {"accept_sparse": "csr", "dtype": FLOATS, "estimator": estimator}
+    checked = check_matrix(X, name, **options)
+    try:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    except ValueError as error:
+        raise ValueError(str(error).replace("X has", f"{name} has", 1)) from error
+    X = checked
     loss.check_X(X, name)
     return X
 
@@ -83,7 +71,10 @@ def check_weight(sample_weight, X, n_tasks=None):
                 f"{weight.min()} to {weight.max()}. Set the weight of what is to be left out to 0."
             )
     else:
-        weight = check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        with naming("sample_weight"):
+            weight = check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
     if not weight.any():
         raise ValueError(
             "sample_weight must not be zero everywhere; got only zeros. Give the rows to learn "

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from sklearn.utils import check_array
 
-from skmtl._arrays import check_sparse_format, refuse_masked
+from skmtl._arrays import check_matrix, naming, refuse_masked
 
 BLOCK_ROWS = 1024  # rows in double precision at a time
 
@@ -243,16 +242,7 @@ def dead_fraction(code: Any, *, sample_weight: ArrayLike | None = None) -> float
 
 def check_code(code):
     """A code as a two-dimensional array, or as CSR with one entry a place; never copied whole."""
-    refuse_masked(code, "code")
-    if sp.issparse(code):
-        check_sparse_format(code, "code")
-    code = check_array(code, accept_sparse="csr", dtype="numeric", input_name="code")
-    if sp.issparse(code):
-        code = sp.csr_array(code)
-        if not code.has_canonical_format:
-            code = code.copy()  # never reorder the user's own
-            code.sum_duplicates()
-    return code
+    return check_matrix(code, "code", accept_sparse="csr", dtype="numeric", order=None)
 
 
 def row_weights(sample_weight, n_rows):
@@ -260,7 +250,8 @@ def row_weights(sample_weight, n_rows):
     if sample_weight is None:
         return np.ones(n_rows)
     refuse_masked(sample_weight, "sample_weight")
-    weight = np.asarray(sample_weight, dtype=float)
+    with naming("sample_weight"):
+        weight = np.asarray(sample_weight, dtype=float)
     if weight.shape != (n_rows,):
         raise ValueError(f"sample_weight must have shape ({n_rows},); got {weight.shape}.")
     if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
@@ -272,12 +263,9 @@ def row_weights(sample_weight, n_rows):
 
 
 def _check_rows(X, X_reconstructed, sample_weight):
-    for array, name in ((X, "X"), (X_reconstructed, "X_reconstructed")):
-        refuse_masked(array, name)
-    if sp.issparse(X):
-        check_sparse_format(X, "X")
-    X = check_array(X, accept_sparse="csr", dtype="numeric", input_name="X")
-    X_reconstructed = check_array(X_reconstructed, dtype="numeric", input_name="X_reconstructed")
+    options = {"dtype": "numeric", "order": None}
+    X = check_matrix(X, "X", accept_sparse="csr", **options)
+    X_reconstructed = check_matrix(X_reconstructed, "X_reconstructed", **options)
     if X.shape != X_reconstructed.shape:
         raise ValueError(
             f"X and X_reconstructed must have one shape; got {X.shape} and {X_reconstructed.shape}."

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl._arrays import refuse_masked
+from skmtl._arrays import check_matrix
 
 BLOCK_ATOMS = 1024
 METHODS = ("true_to_learned", "learned_to_true", "mcc")
@@ -191,8 +190,7 @@ def _unit_atoms(dictionary, name):
                 f"{type(dictionary).__name__}, which has none."
             )
         dictionary = dictionary.components_
-    refuse_masked(dictionary, name)
-    atoms = check_array(dictionary, dtype=np.float64, input_name=name)
+    atoms = check_matrix(dictionary, name, dtype=np.float64)
     # The largest entry first: squares of very small or very large ones would leave the range.
     for size in (lambda rows: np.abs(rows).max(axis=1), lambda rows: np.linalg.norm(rows, axis=1)):
         divisor = size(atoms)

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.multiclass import check_classification_targets
 
-from skmtl._arrays import refuse_masked
+from skmtl._arrays import naming, refuse_masked
 from skmtl._targets import common_labels, integral, is_missing, read_table
 from skmtl.metrics._one_task import METRICS
 
@@ -229,7 +229,8 @@ def _read_weight(sample_weight, true):
     refuse_masked(sample_weight, "sample_weight")
     if sample_weight is None:
         return None
-    weight = np.asarray(sample_weight, dtype=float)
+    with naming("sample_weight"):
+        weight = np.asarray(sample_weight, dtype=float)
     shape = (true.n_rows, len(true.columns))
     if weight.shape not in (shape[:1], shape):
         raise ValueError(
