@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array
 
+from skmtl._sklearn import num_samples
+
 DATES = ("Date", "Time", "Duration")  # polars' names of such types
 
 
@@ -25,7 +27,9 @@ def naming(name):
             yield
     except (ValueError, TypeError, OverflowError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        if type(error) is kind and re.search(rf"\b{name}\b", str(error).partition("\n")[0]):
+        if type(error) is kind and re.search(
+            rf"\b{re.escape(name)}\b", str(error).partition("\n")[0]
+        ):
             raise
         raise kind(f"{name} is not valid: {error}") from error
 
@@ -41,8 +45,7 @@ def refuse_masked(array, name):
 
 def refuse_dates(array, name):
     """Dates and durations would count as numbers of nanoseconds."""
-    dtypes = getattr(array, "dtypes", None)  # of a pandas or polars frame
-    for dtype in [getattr(array, "dtype", None)] if dtypes is None else dtypes:
+    for dtype in array.dtypes if hasattr(array, "columns") else [getattr(array, "dtype", None)]:
         if getattr(dtype, "kind", None) in ("m", "M") or str(dtype).startswith(DATES):
             raise ValueError(
                 f"{name} must be numbers; got {dtype}. Convert dates to numbers in a unit of your "
@@ -50,9 +53,20 @@ def refuse_dates(array, name):
             )
 
 
+def as_floats(values, name):
+    """Numbers as a float64 array of any shape, finite or not."""
+    refuse_masked(values, name)
+    refuse_dates(values, name)
+    with naming(name):
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise ValueError("complex numbers are not supported.")
+        return array.astype(np.float64, copy=False)
+
+
 def check_same_rows(X, y, name="y", of="X"):
     """Refuse a ``y`` with more or fewer rows than X."""
-    n_rows = [array.shape[0] if hasattr(array, "shape") else len(array) for array in (X, y)]
+    n_rows = [num_samples(array) for array in (X, y)]
     if n_rows[0] != n_rows[1]:
         raise ValueError(
             f"{name} must have a row for each of {of}; got inconsistent numbers of samples: "

@@ -44,6 +44,7 @@ from skmtl._private import Private, init_private, private_attributes
 from skmtl._selection import code_and_X, judge_heads, place_heads
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skmtl._threads import map_row_blocks, workers
+from skmtl._warn import warn
 from skmtl.balancers import BALANCERS
 from skmtl.head_penalties import HEAD_PENALTIES, Heads
 
@@ -224,9 +225,12 @@ class MultiTaskSAE(
         X = _validation.check_X(self, X, loss, reset=not goes_on)
         targets, entries = self._learn_targets(y, task_mask, goes_on, declared)
         check_same_rows(X, entries.codes)
+        rows = self._weighed(X, entries, sample_weight, targets, streamed)
+        if not (goes_on or streamed):
+            rows = self._leave_weightless(targets, rows)
         data, held_out, scale = _data.training_data(
             self,
-            self._weighed(X, entries, sample_weight, targets, streamed),
+            rows,
             self._validation_table(validation, targets, loss),
             loss,
             self._kept_scale(streamed) if goes_on else None,
@@ -274,6 +278,12 @@ class MultiTaskSAE(
 
     def _entry_weight(self, targets, codes, weight):
         return 1.0
+
+    def _leave_weightless(self, targets, rows):
+        """The rows without the entries of tasks that are left out for want of any weight."""
+        for t in np.flatnonzero((rows.codes >= 0).any(axis=0) & ~rows.label_weight.any(axis=0)):
+            warn(f"Task {targets.name(int(t))!r} has no label whose weight is above zero.")
+        return rows
 
     def _validation_table(self, validation, targets, loss):
         """The rows given to validate on, each label of weight one; None without any."""

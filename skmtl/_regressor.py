@@ -418,6 +418,17 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
             warn(f"Task {targets.name(int(t))!r} has no target at all: its predictions are NaN.")
         return targets, entries
 
+    def _leave_weightless(self, targets, rows):
+        """A task whose targets all weigh nothing is one without targets."""
+        weightless = targets.known & ~rows.label_weight.any(axis=0)
+        for t in np.flatnonzero(weightless):
+            warn(
+                f"Task {targets.name(int(t))!r} has no target whose weight is above zero: its "
+                "predictions are NaN."
+            )
+        targets.known = targets.known & ~weightless
+        return rows._replace(codes=np.where(weightless, -1, rows.codes))
+
     def _target_attributes(self, params, targets, scale):
         seen = scale["target_scale"] > 0
         mean = np.where(seen, scale["target_mean"], np.nan)

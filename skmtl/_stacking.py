@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import check_consistent_length
 
-from skmtl._arrays import check_sparse_format, refuse_masked
+from skmtl._arrays import check_same_rows, check_sparse_format, refuse_masked
 from skmtl._sklearn import safe_indexing
 from skmtl._targets import fits_float, integral, is_missing, observed, read_table
 
@@ -55,13 +54,13 @@ def stack_tasks(tasks: list | dict) -> tuple[Any, Any]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError(f"Each task must be a pair (X, y); got {type(pair).__name__}.")
         X_t, y_t = pair
-        check_consistent_length(X_t, y_t)
         table = read_table(y_t)
         if len(table.columns) != 1:
             raise ValueError(
                 "Each task's y must be one-dimensional; got one with "
                 f"{len(table.columns)} columns. Give each column as a task of its own."
             )
+        check_same_rows(X_t, table.columns[0])
         columns.append(table.columns[0])
     numeric = all(_is_numeric(column) for column in columns)
     numeric = numeric and all(fits_float(integral(c, ~is_missing(c))) for c in columns)
@@ -113,7 +112,7 @@ def unstack_tasks(X: Any, Y: Any, *, missing_label: Any = None) -> list | dict:
     table = read_table(Y, "Y")
     if not table.columns:
         raise ValueError("Y must have at least one task; got none.")
-    check_consistent_length(X, table.columns[0])
+    check_same_rows(X, table.columns[0], "Y")
     if not hasattr(X, "shape"):
         X = np.asarray(X)
     present = observed(table, missing_label)

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets
 
-from skmtl._arrays import check_sparse_format, refuse_masked
+from skmtl._arrays import check_sparse_format, naming, refuse_masked
 
 LARGEST = 1e300  # differences and sums of real targets must be numbers, too
 UNSEEN = -2  # a label that fit did not see: wrong in a score, refused in training
@@ -90,8 +90,12 @@ def _read_column(series):
 def _array_from_list(y, name):
     if hasattr(y, "__array__"):
         return np.asarray(y)
-    if not hasattr(y, "__iter__"):
-        raise ValueError(f"{name} must have shape (n_samples,) or (n_samples, n_tasks); got {y!r}.")
+    sequence = hasattr(y, "__len__") and hasattr(y, "__getitem__")
+    if not sequence or isinstance(y, str | bytes | dict):
+        raise ValueError(
+            f"{name} must have shape (n_samples,) or (n_samples, n_tasks): an array, a frame or a "
+            f"list; got {type(y).__name__}."
+        )
     array = np.array(list(y), dtype=object)
     if array.ndim == 1 and any(isinstance(row, list | tuple | np.ndarray) for row in array):
         raise ValueError(
@@ -118,7 +122,7 @@ def is_missing(column, missing_label=None):
         gaps = np.fromiter((_is_gap(value) for value in column), dtype=bool, count=len(column))
     else:
         gaps = np.zeros(len(column), dtype=bool)
-    if np.ndim(missing_label) != 0:
+    if np.ndim(missing_label) != 0 or isinstance(missing_label, dict | set):
         raise ValueError(f"missing_label must be a single value; got {missing_label!r}.")
     if missing_label is not None and not _is_gap(missing_label):
         kind = _comparable(missing_label)  # a string is not the number it spells, nor False zero
@@ -191,9 +195,25 @@ def _labels_of(column, present, where):
             raise ValueError(f"Integer labels must fit in 64 bits; {where} has larger ones.")
         if kinds == {"float"}:
             labels = labels.astype(float)
-    if labels.dtype.kind == "f" and np.isinf(labels).any():
-        raise ValueError(f"Input y contains infinity or a value too large: {where}.")
+        elif kinds != {"string"}:
+            _refuse_type(kinds.pop(), where)
+    if labels.dtype.kind not in "biufUOM":
+        _refuse_type(labels.dtype.name, where)
+    if labels.dtype.kind == "f":
+        if np.isinf(labels).any():
+            raise ValueError(f"Input y contains infinity or a value too large: {where}.")
+        if (labels != np.floor(labels)).any():
+            raise ValueError(
+                f"Unknown label type: continuous. The labels of {where} must be integers, bools or "
+                "strings; got fractions. Use MultiTaskSAERegressor for real targets."
+            )
     return labels
+
+
+def _refuse_type(kind, where):
+    raise ValueError(
+        f"Labels must be integers, bools or strings; {where} holds {kind}. Convert them to strings."
+    )
 
 
 def _kind(value):
@@ -254,7 +274,8 @@ class TaskLabels:
             present = ~is_missing(column, missing_label) & mask[:, t]
             seen = _labels_of(column, present, where)
             if len(seen):
-                check_classification_targets(seen)
+                with naming(where):
+                    check_classification_targets(seen)
             found.append(np.unique(seen))
         if not empty and not any(len(c) for c in found):
             raise ValueError(
@@ -433,8 +454,9 @@ def _numbers(seen, where):
     if seen.dtype.kind in "mM":
         raise ValueError(f"Targets must be real numbers; {where} holds {seen.dtype}.")
     try:
-        values = seen.astype(np.float64)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):
+            values = seen.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"Targets must be real numbers; {where} holds others: {error}.") from error
     if not (np.abs(values) < LARGEST).all():
         raise ValueError(f"Input y contains infinity or a value too large: {where}.")

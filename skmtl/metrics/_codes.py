@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from skmtl._arrays import check_matrix, naming, refuse_masked
+from skmtl._arrays import as_floats, check_matrix
 
 BLOCK_ROWS = 1024  # rows in double precision at a time
 
@@ -249,9 +249,7 @@ def row_weights(sample_weight, n_rows):
     """Weights of rows, ones by default; finite, not negative and not all zero."""
     if sample_weight is None:
         return np.ones(n_rows)
-    refuse_masked(sample_weight, "sample_weight")
-    with naming("sample_weight"):
-        weight = np.asarray(sample_weight, dtype=float)
+    weight = as_floats(sample_weight, "sample_weight")
     if weight.shape != (n_rows,):
         raise ValueError(f"sample_weight must have shape ({n_rows},); got {weight.shape}.")
     if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):

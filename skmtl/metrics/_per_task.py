@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.multiclass import check_classification_targets
 
-from skmtl._arrays import naming, refuse_masked
+from skmtl._arrays import as_floats, refuse_masked
 from skmtl._targets import common_labels, integral, is_missing, read_table
 from skmtl.metrics._one_task import METRICS
 
@@ -77,7 +77,9 @@ def averaged(values, label_weight, average, sign=1):
             f"each of the {len(values)} tasks; got {average!r}."
         )
     if not label_weight.any():
-        raise ValueError("Y_true must hold at least one label; got only missing values.")
+        raise ValueError(
+            "Y_true must hold at least one label; got only missing values, or weights of zero."
+        )
     counted = ~np.isnan(values) & (weight > 0)
     if not counted.any():
         return float("nan")
@@ -226,11 +228,9 @@ def _check_shape(table, true, name):
 
 def _read_weight(sample_weight, true):
     """Weights (n_rows, n_tasks), or None."""
-    refuse_masked(sample_weight, "sample_weight")
     if sample_weight is None:
         return None
-    with naming("sample_weight"):
-        weight = np.asarray(sample_weight, dtype=float)
+    weight = as_floats(sample_weight, "sample_weight")
     shape = (true.n_rows, len(true.columns))
     if weight.shape not in (shape[:1], shape):
         raise ValueError(
@@ -241,6 +241,8 @@ def _read_weight(sample_weight, true):
             "sample_weight must be finite and not negative in every entry; got values from "
             f"{weight.min()} to {weight.max()}."
         )
+    if not weight.any():
+        raise ValueError("sample_weight must not be zero everywhere; got only zeros.")
     return np.broadcast_to(weight[:, None] if weight.ndim == 1 else weight, shape)
 
 

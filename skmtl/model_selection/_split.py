@@ -10,6 +10,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_random_state, column_or_1d
 
+from skmtl._arrays import check_same_rows
 from skmtl._sklearn import safe_indexing
 from skmtl._stratify import cover, grouped_folds, stratified_folds
 from skmtl._targets import TaskLabels, integral, observed, read_table
@@ -124,11 +125,13 @@ class MultiTaskKFold(BaseCrossValidator):
         train, test : ndarray of int
             Indices of the rows.
         """
-        yield from super().split(y if X is None else X, y, groups)
+        codes = _codes(y, self.missing_label)
+        if X is not None:
+            check_same_rows(X, codes)
+        yield from super().split(codes if X is None else X, y, groups)
 
     def _iter_test_indices(self, X, y, groups=None):
         codes = _codes(y, self.missing_label)
-        check_consistent_length(X, codes)
         if len(codes) < self.n_splits:
             raise ValueError(
                 f"n_splits must be at most the number of rows, {len(codes)}; got {self.n_splits}."
@@ -217,11 +220,13 @@ class LeaveTaskOut(BaseCrossValidator):
         ValueError
             If every row has a label of the task to be left out.
         """
-        yield from super().split(y if X is None else X, y, groups)
+        present = self._present(y)
+        if X is not None:
+            check_same_rows(X, present)
+        yield from super().split(present if X is None else X, y, groups)
 
     def _iter_test_masks(self, X, y, groups=None):
         present = self._present(y)
-        check_consistent_length(X, present)
         for t in np.flatnonzero(present.any(axis=0)):
             if present[:, t].all():
                 raise ValueError(
@@ -286,9 +291,10 @@ def multitask_train_test_split(
     >>> sorted(Y_test[:, 0].tolist())
     [0.0, 1.0]
     """
+    codes = _codes(Y, missing_label, "Y")
+    check_same_rows(X, codes, "Y")
     everything = [_indexable(a) for a in (X, Y, *arrays)]
-    codes = _codes(Y, missing_label)
-    check_consistent_length(*everything, codes)
+    check_consistent_length(*everything)
     n_rows = len(codes)
     if isinstance(test_size, Integral):
         n_test = int(test_size)
@@ -322,9 +328,9 @@ def _folds(codes, groups, sizes, rng):
     return grouped_folds(codes, numbers, np.array(sizes) / len(codes), rng)
 
 
-def _codes(y, missing_label):
+def _codes(y, missing_label, name="y"):
     """Classes of each task as integers, -1 for a gap; real targets are all of one class."""
-    table = read_table(y)
+    table = read_table(y, name)
     present = observed(table, missing_label)
     real = [
         column.dtype.kind in "fO" and _is_real(integral(column, there))

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.hostile import X_dense, X_sparse
+from tests.hostile import X_dense, X_sparse, labels, parameters, weights
 from tests.hostile.apart import Apart
 from tests.hostile.case import run
 
@@ -19,6 +19,9 @@ GROUPS = {
     "X": [*X_dense.FORMS, *X_dense.NUMBERS, *X_dense.REFUSED],
     "Codes": X_dense.CODES,
     "Sparse X": [*X_sparse.FORMS, *X_sparse.NUMBERS, *X_sparse.REFUSED],
+    "Labels": [*labels.RELABELLED, *labels.REFUSED, *labels.SERVED],
+    "Weights": [*weights.FORMS, *weights.REFUSED],
+    "Parameters": parameters.CASES,
 }
 #: Cases by group and input.
 ALL = {(group, case.input): case for group, cases in GROUPS.items() for case in cases}
