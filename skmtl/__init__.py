@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from skmtl._version import __version__
 
 if TYPE_CHECKING:
+    from skmtl._checkpoint import Checkpoint
     from skmtl._classifier import MultiTaskSAEClassifier
     from skmtl._files import SKOPS_TRUSTED, load, save
     from skmtl._regressor import MultiTaskSAERegressor
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from skmtl._warmup import warmup
 
 _HOME = {
+    "Checkpoint": "skmtl._checkpoint",
     "SparseAutoencoderTransformer": "skmtl._transformer",
     "MultiTaskSAEClassifier": "skmtl._classifier",
     "MultiTaskSAERegressor": "skmtl._regressor",
@@ -30,6 +32,7 @@ _HOME = {
 
 __all__ = [
     "SKOPS_TRUSTED",
+    "Checkpoint",
     "MultiTaskSAEClassifier",
     "MultiTaskSAERegressor",
     "SparseAutoencoderTransformer",

@@ -6,11 +6,12 @@ from secrets import token_hex
 
 
 @contextmanager
-def replacing(path):
+def replacing(path, previous=None):
     """A binary file to write, which takes the place of ``path`` if the block ends well.
 
     Whoever opens ``path`` finds the old file or the new one, whole, whenever the process or the
-    machine stops. A link stays, and what it points to is replaced.
+    machine stops. A link stays, and what it points to is replaced. With ``previous``, a path in the
+    same folder, the old file is kept there, and may for a moment be there alone.
     """
     path = os.path.realpath(path)
     folder, name = os.path.split(path)
@@ -20,6 +21,9 @@ def replacing(path):
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if previous is not None:
+            with suppress(FileNotFoundError):
+                os.replace(path, previous)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

@@ -104,6 +104,9 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         0 or more, that reconstruct the row best. Only with "squared_error".
     sparse_output : bool, default=False
         Return CSR arrays from ``transform``.
+    checkpoint : str, path-like, Checkpoint or None, default=None
+        Where ``fit`` keeps snapshots of itself, to go on from after an interruption: see
+        `skmtl.Checkpoint`.
     reconstruction_weight : float, default=1.0
         Weight of reconstruction and sparsity beside the mean task loss. The reconstruction is
         measured in units of what the best constant reconstruction loses, so 1 means as much as
@@ -285,6 +288,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         tied: bool = False,
         transform_algorithm: str = "encoder",
         sparse_output: bool = False,
+        checkpoint: Any = None,
         reconstruction_weight: float = 1.0,
         pretrain_iter: int = 0,
         balancer: Any = "equal",
@@ -329,6 +333,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             tied=tied,
             transform_algorithm=transform_algorithm,
             sparse_output=sparse_output,
+            checkpoint=checkpoint,
             reconstruction_weight=reconstruction_weight,
             pretrain_iter=pretrain_iter,
             balancer=balancer,

@@ -26,15 +26,15 @@ class WeightedRows(NamedTuple):
         return WeightedRows._make(None if part is None else part[rows] for part in self)
 
 
-def training_data(estimator, table, validation, loss, kept=None):
+def training_data(estimator, table, validation, loss, draw_seed, kept=None):
     """Rows to train on, rows to validate on or None, and the scale of their weights and losses.
 
-    Rows of weight zero are left out here, once. ``kept`` is the scale of earlier calls of
-    ``partial_fit``.
+    Rows of weight zero are left out here, once. ``draw_seed()`` says which rows are held out.
+    ``kept`` is the scale of earlier calls of ``partial_fit``.
     """
     held = table.weight > 0
     if validation is None and estimator.early_stopping:
-        out = held_out(held, estimator.validation_fraction, estimator.random_state, table.codes)
+        out = held_out(held, estimator.validation_fraction, draw_seed(), table.codes)
         validation, held = table.take(out), held & ~out
     if not held.all():
         table = table.take(held)

@@ -5,6 +5,7 @@ An estimator validates, calls ``start`` (or ``resume``), ``train`` once or twice
 
 from copy import deepcopy
 from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,6 +13,7 @@ from sklearn.utils.validation import check_random_state
 
 from skmtl import _linalg
 from skmtl._autoencoder import init_params
+from skmtl._checkpoint import Checkpoint
 from skmtl._components import resolve
 from skmtl._constraints import UnitAtoms
 from skmtl._geometric_median import geometric_median
@@ -55,6 +57,7 @@ COMMON_CONSTRAINTS: dict = {
     "random_state": ["random_state"],
     "verbose": ["verbose"],
     "n_jobs": [Integral, None],
+    "checkpoint": [str, PathLike, Checkpoint, None],
     "decoder_norm": [StrOptions({"unit"}), None],
     "bias_init": [StrOptions({"mean", "geometric_median", "zero"})],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -138,14 +141,18 @@ def _refuse_beside_mixture(estimator):
 # --- start, resume, train -------------------------------------------------------------------
 
 
-def start(estimator, objective, data, unit, member=0):
+def seed_of(estimator, journal):
+    """The next number drawn from ``random_state``, the same one when a fit is resumed."""
+    return journal.once("seed", lambda: check_random_state(estimator.random_state).randint(2**31))
+
+
+def start(estimator, objective, data, unit, seed, member=0):
     """Fresh ``params`` and ``state``; of the data only their weighted distribution matters.
 
     The members of an ensemble differ in their generator.
     """
     X, weight = data.batch.X, data.weight
     loss, sparsifier = objective.reconstruction.loss, objective.sparsifier
-    seed = check_random_state(estimator.random_state).randint(2**31)
     rng = np.random.default_rng([seed, member] if member else seed)
     if estimator.bias_init == "zero":
         b_dec = np.zeros(X.shape[1])

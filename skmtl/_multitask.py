@@ -29,12 +29,12 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skmtl import _balancing, _data, _fitting, _linalg, _validation, _versions
 from skmtl._added import with_head, with_moments, with_task
 from skmtl._arrays import check_same_rows
+from skmtl._checkpoint import journal_of
 from skmtl._components import resolve
 from skmtl._finish import finish_heads
 from skmtl._gramian import affinity
@@ -44,6 +44,7 @@ from skmtl._private import Private, init_private, private_attributes
 from skmtl._selection import code_and_X, judge_heads, place_heads
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skmtl._threads import map_row_blocks, workers
+from skmtl._training import Journal
 from skmtl._warn import warn
 from skmtl.balancers import BALANCERS
 from skmtl.head_penalties import HEAD_PENALTIES, Heads
@@ -71,6 +72,7 @@ class Problem:
     params: dict
     state: dict
     goes_on: bool  # from a fit before
+    journal: Any
 
 
 class MultiTaskSAE(
@@ -137,6 +139,7 @@ class MultiTaskSAE(
         tied: bool = False,
         transform_algorithm: str = "encoder",
         sparse_output: bool = False,
+        checkpoint: Any = None,
         reconstruction_weight: float = 1.0,
         pretrain_iter: int = 0,
         balancer: Any = "equal",
@@ -178,6 +181,7 @@ class MultiTaskSAE(
         self.tied = tied
         self.transform_algorithm = transform_algorithm
         self.sparse_output = sparse_output
+        self.checkpoint = checkpoint
         self.reconstruction_weight = reconstruction_weight
         self.pretrain_iter = pretrain_iter
         self.balancer = balancer
@@ -228,11 +232,14 @@ class MultiTaskSAE(
         rows = self._weighed(X, entries, sample_weight, targets, streamed)
         if not (goes_on or streamed):
             rows = self._leave_weightless(targets, rows)
+        held_out = self._validation_table(validation, targets, loss)
+        journal = Journal() if streamed else journal_of(self, rows, held_out, goes_on)
         data, held_out, scale = _data.training_data(
             self,
             rows,
-            self._validation_table(validation, targets, loss),
+            held_out,
             loss,
+            partial(_fitting.seed_of, self, journal),
             self._kept_scale(streamed) if goes_on else None,
         )
         if self.batching == "task_balanced":
@@ -246,9 +253,11 @@ class MultiTaskSAE(
             objective.tasks.later = self._objective.tasks.later
             _fitting.add_arrays(self, params, state, self._init_skip(params, targets))
         else:
-            params, state = self._start(data, targets, alone, objective, scale)
+            params, state = self._start(data, targets, alone, objective, scale, journal)
         state["scale"] = scale
-        return Problem(X, y, targets, data, held_out, alone, objective, params, state, goes_on)
+        return Problem(
+            X, y, targets, data, held_out, alone, objective, params, state, goes_on, journal
+        )
 
     def _components(self):
         """Loss and sparsifier."""
@@ -337,9 +346,10 @@ class MultiTaskSAE(
         strength = self.coactivation_penalty / _unit(scale) / _unit(scale)  # no square overflows
         return Private(size, int(self.k_private or size), float(strength))
 
-    def _start(self, data, targets, alone, objective, scale, member=0):
+    def _start(self, data, targets, alone, objective, scale, journal, member=0):
         """Fresh ``params`` and ``state`` of code, heads and balancer."""
-        params, state = _fitting.start(self, alone, data, _unit(scale), member)
+        seed = _fitting.seed_of(self, journal)
+        params, state = _fitting.start(self, alone, data, _unit(scale), seed, member)
         params.update(init_heads(self.n_components, targets.offsets, data.batch.X.dtype))
         params.update(self._init_skip(params, targets))
         if objective.private is not None:
@@ -396,7 +406,7 @@ class MultiTaskSAE(
                 params, state = deepcopy(self._members[m - 1])
                 _fitting.add_arrays(self, params, state, self._init_skip(params, problem.targets))
             else:
-                params, state = self._start(*parts, scale, m)
+                params, state = self._start(*parts, scale, problem.journal, m)
             own = replace(problem, params=params, state=state | {"scale": scale})
 
             self._run(own, max_iter, lambda what, m=m: watch(f"member {m + 1}, {what}"))
@@ -419,6 +429,7 @@ class MultiTaskSAE(
             stops=max_iter is None,
             validation=problem.held_out,
             watch=watch_of("epoch"),
+            journal=problem.journal,
         )
         if max_iter is None and getattr(problem.objective.tasks.penalty, "finishes", False):
             with workers(self.n_jobs):
@@ -429,10 +440,14 @@ class MultiTaskSAE(
         """Which head each task is to get, for all members; None where the trained ones stay."""
         if self.head_selection == "shared":
             return None
-        seed = check_random_state(self.random_state).randint(2**31)
-        without = partial(self._params_without, problem)
-        with workers(self.n_jobs):
-            return judge_heads(problem.objective, problem.data, without, seed)
+
+        def judge():
+            seed = _fitting.seed_of(self, problem.journal)
+            without = partial(self._params_without, problem)
+            with workers(self.n_jobs):
+                return judge_heads(problem.objective, problem.data, without, seed)
+
+        return problem.journal.once("heads", judge)
 
     def _place_heads(self, problem, best):
         """Put other heads in place of trained ones; what to publish of it."""
@@ -453,7 +468,7 @@ class MultiTaskSAE(
             groups = _balancing.label_groups(batch.labels)
         data = replace(problem.data, batch=batch, weight=problem.data.weight[kept], groups=groups)
         parts = data, problem.targets, problem.alone, problem.objective, problem.state["scale"]
-        params, state = self._start(*parts)
+        params, state = self._start(*parts, problem.journal)
         state["scale"] = problem.state["scale"]
         again = replace(problem, data=data, params=params, state=state, goes_on=False)
         with warnings.catch_warnings():
@@ -464,9 +479,16 @@ class MultiTaskSAE(
     def _pretrain(self, problem, watch):
         """Epochs of reconstruction alone; the optimizer's state ends with them."""
         state = {"rng": problem.state["rng"]}
-        options = {"max_iter": self.pretrain_iter, "stops": False, "watch": watch}
         history = _fitting.train(
-            self, problem.alone, problem.params, state, problem.data, **options
+            self,
+            problem.alone,
+            problem.params,
+            state,
+            problem.data,
+            max_iter=self.pretrain_iter,
+            stops=False,
+            watch=watch,
+            journal=problem.journal,
         )
         if self.pretrained_penalty:
             names = StayNear.names & problem.params.keys()

@@ -98,6 +98,9 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         0 or more, that reconstruct the row best. Only with "squared_error".
     sparse_output : bool, default=False
         Return CSR arrays from ``transform``.
+    checkpoint : str, path-like, Checkpoint or None, default=None
+        Where ``fit`` keeps snapshots of itself, to go on from after an interruption: see
+        `skmtl.Checkpoint`.
     reconstruction_weight : float, default=1.0
         Weight of reconstruction and sparsity beside the mean task loss. The reconstruction is
         measured in units of what the best constant reconstruction loses, so 1 means as much as

@@ -76,11 +76,19 @@ class Data:
 
 
 @dataclass
-class History:
-    """What happened: mean loss of each epoch, and of each validation."""
+class Progress:
+    """How far a loop has come: all that changes in it beside ``params`` and ``state``."""
 
-    loss_curve: list = field(default_factory=list)
+    epoch: int = 0
+    batch: int = 0  # how many batches of the epoch are done,
+    total: float = 0.0  # the sum of their losses times their rows,
+    drawn_by: Any = None  # and the generator as it was when the epoch's batches were drawn
+    loss_curve: list = field(default_factory=list)  # mean loss of each epoch
     validation_curve: list = field(default_factory=list)
+    best: float = np.inf  # the least watched loss so far,
+    best_of_all: Any = None  # what there was then, with ``early_stopping``,
+    stale: int = 0  # and how many epochs gained less than ``tol`` since
+    stopped: bool = False
 
     @property
     def n_iter(self):
@@ -95,6 +103,26 @@ class Watch:
 
     def end(self, epoch, params, history):
         return False
+
+
+class Journal:
+    """Told of each batch, so that a fit can go on after an interruption. This one keeps nothing.
+
+    A fit is a sequence of loops and of results in between, in an order that does not change.
+    """
+
+    def once(self, name, compute):
+        """The result of ``compute()``, or what it was before the interruption."""
+        return compute()
+
+    def begin(self, params, state, progress):
+        """A loop begins: bring all three to where it was interrupted."""
+
+    def step(self, progress, n_batches):
+        """A batch of the epoch's ``n_batches`` is done."""
+
+    def end(self):
+        """The loop has come to its end."""
 
 
 def minibatches(n_rows, batch_size, rng, groups=None):
@@ -113,9 +141,10 @@ def minibatches(n_rows, batch_size, rng, groups=None):
     return [order[b::n_batches] for b in rng.permutation(n_batches)]
 
 
-def batches(data, batch_size, rng):
-    """Of each batch of an epoch: which rows are in it, the `Batch`, and the weights of its rows."""
-    index_sets = minibatches(data.n_rows, batch_size, rng, data.groups)
+def batches(data, index_sets):
+    """Of each batch: which rows are in it, the `Batch`, and the weights of its rows."""
+    if not index_sets:
+        return
     batch_elements = len(index_sets[0]) * _linalg.elements_per_row(data.batch.X)
     for group in cut(len(index_sets), max(1, TAKE_SIZE // batch_elements)):
         taken = data.take(np.concatenate(index_sets[group]))
@@ -125,43 +154,58 @@ def batches(data, batch_size, rng):
             yield index, *taken.as_batch(slice(start, stop))
 
 
-def run_epoch(objective, params, state, data, settings, epoch):
-    """One pass over the rows; updates ``params`` and ``state``; returns the mean loss.
+def run_epoch(objective, params, state, data, settings, at, journal):
+    """What is left of a pass over the rows; updates ``params``, ``state`` and ``at``.
 
-    ``state["fired"]``, (m,), is afterwards the weighted share of the rows on which each latent
-    fired, each row under the parameters of its step.
+    Returns the mean loss. ``state["fired"]``, (m,), is afterwards the weighted share of the rows
+    on which each latent fired, each row under the parameters of its step.
     """
-    total = 0.0
-    n_components = len(params["b_enc"])
-    state["fired"] = np.zeros(n_components)
-    state.setdefault("idle", np.zeros(n_components, np.int64))
-    n_batches = -(-data.n_rows // settings.batch_size)
-    for b, (index, batch, weight) in enumerate(batches(data, settings.batch_size, state["rng"])):
+    if at.batch == 0:
+        at.total, at.drawn_by, rng = 0.0, deepcopy(state["rng"]), state["rng"]
+        state["fired"] = np.zeros(len(params["b_enc"]))
+        state.setdefault("idle", np.zeros(len(params["b_enc"]), np.int64))
+    else:
+        rng = deepcopy(at.drawn_by)
+    index_sets = minibatches(data.n_rows, settings.batch_size, rng, data.groups)
+    n_batches = len(index_sets)
+    for index, batch, weight in batches(data, index_sets[at.batch :]):
         # At the middle of the step: neither the first nor the last of a schedule is lost.
-        progress = (epoch + (b + 0.5) / n_batches) / settings.max_iter
+        progress = (at.epoch + (at.batch + 0.5) / n_batches) / settings.max_iter
         if settings.streamed:
             progress = 1.0
-        lr = settings.learning_rate
-        if settings.schedule is not None:
-            lr *= settings.schedule(progress)
         place = None
         if not settings.streamed:
-            place = Place(epoch, index, data.n_rows, state.setdefault("memory", {}))
+            place = Place(at.epoch, index, data.n_rows, state.setdefault("memory", {}))
         step = Step(weight, True, progress, state["rng"], place, data.n_rows)
-        again = replace(step, rng=deepcopy(step.rng)) if objective.observes else None
-        value, grads = objective(params, state, batch, step)
+        value = take_step(objective, params, state, batch, step, settings)
         if not math.isfinite(value):
-            raise _diverged(epoch, data, settings)
-        update(params, grads, settings, state["optimizer"], lr)
-        if settings.after_step is not None:
-            of_optimizer = getattr(settings.optimizer, "step_sizes", _one_size)
-            sizes = partial(of_optimizer, state=state["optimizer"], lr=lr)
-            settings.after_step(params, sizes, progress)
-        if again is not None:  # of the same noise
-            objective.observe(params, state, batch, again)
-        total += value * len(weight)
+            raise _diverged(at.epoch, data, settings)
+        at.total += value * len(weight)
+        at.batch += 1
+        journal.step(at, n_batches)
     state["fired"] /= data.weight.sum(dtype=np.float64)
-    return total / data.n_rows
+    return at.total / data.n_rows
+
+
+def take_step(objective, params, state, batch, step, settings):
+    """A step down the gradient on a batch; returns the loss before it, and does none if that is
+    not finite.
+    """
+    lr = settings.learning_rate
+    if settings.schedule is not None:
+        lr *= settings.schedule(step.progress)
+    again = replace(step, rng=deepcopy(step.rng)) if objective.observes else None
+    value, grads = objective(params, state, batch, step)
+    if not math.isfinite(value):
+        return value
+    update(params, grads, settings, state["optimizer"], lr)
+    if settings.after_step is not None:
+        of_optimizer = getattr(settings.optimizer, "step_sizes", _one_size)
+        sizes = partial(of_optimizer, state=state["optimizer"], lr=lr)
+        settings.after_step(params, sizes, step.progress)
+    if again is not None:  # of the same noise
+        objective.observe(params, state, batch, again)
+    return value
 
 
 def _one_size(name, state, lr):
@@ -196,7 +240,18 @@ def update(params, grads, settings, state, lr):
         for_each(update_rows, of_rows)
 
 
-def minimize(objective, params, state, data, settings, *, validation=None, watch=None, n_jobs=None):
+def minimize(
+    objective,
+    params,
+    state,
+    data,
+    settings,
+    *,
+    validation=None,
+    watch=None,
+    journal=None,
+    n_jobs=None,
+):
     """Epochs until the loss stops improving by ``tol``.
 
     The watched loss is the training loss, or with ``early_stopping`` that of ``validation``, whose
@@ -204,48 +259,54 @@ def minimize(objective, params, state, data, settings, *, validation=None, watch
 
     Returns
     -------
-    History
+    Progress
     """
-    watch = watch or Watch()
-    history = History()
-    best, best_of_all, stale, stopped = np.inf, None, 0, False
+    watch, journal, at = watch or Watch(), journal or Journal(), Progress()
+    journal.begin(params, state, at)
     with workers(n_jobs), np.errstate(over="ignore", invalid="ignore"):
-        for epoch in range(settings.max_iter):
-            watch.begin(epoch)
-            history.loss_curve.append(run_epoch(objective, params, state, data, settings, epoch))
+        while at.epoch < settings.max_iter and not at.stopped:
+            watch.begin(at.epoch)
+            mean_loss = run_epoch(objective, params, state, data, settings, at, journal)
+            at.loss_curve.append(mean_loss)
             if settings.dead_latents is not None and not settings.streamed:
-                before, after = epoch / settings.max_iter, (epoch + 1) / settings.max_iter
+                before, after = at.epoch / settings.max_iter, (at.epoch + 1) / settings.max_iter
                 settings.dead_latents.after_epoch(
                     objective, params, state, data, settings.optimizer, before, after
                 )
             if validation is not None:
                 freeze(objective, params, data)
-                history.validation_curve.append(validate(objective, params, validation))
-            stopped = watch.end(epoch, params, history)
-
-            curve = history.validation_curve if settings.early_stopping else history.loss_curve
-            stale = stale + 1 if curve[-1] > best - (settings.tol or 0.0) else 0
-            if curve[-1] < best:
-                best = curve[-1]
-                if settings.early_stopping:
-                    best_of_all = deepcopy(params), state["fired"]
-            stopped |= settings.tol is not None and stale >= settings.n_iter_no_change
-            if stopped:
-                break
-    if not stopped and settings.tol is not None:
+                at.validation_curve.append(validate(objective, params, validation))
+            at.stopped = bool(watch.end(at.epoch, params, at))
+            at.stopped |= no_longer_improves(params, state, at, settings)
+            at.epoch, at.batch = at.epoch + 1, 0
+    journal.end()
+    if not at.stopped and settings.tol is not None:
         warn(
             f"The loss was still improving after max_iter={settings.max_iter} epochs. Raise "
             "max_iter or learning_rate, or accept the result as it is.",
             ConvergenceWarning,
         )
-    if best_of_all is not None:
-        best_params, state["fired"] = best_of_all
+    if at.best_of_all is not None:
+        best_params, state["fired"] = at.best_of_all
         params.update(best_params)
     if not all(np.isfinite(array).all() for array in params.values()):
-        raise _diverged(history.n_iter - 1, data, settings)
+        raise _diverged(at.n_iter - 1, data, settings)
     freeze(objective, params, data)
     state.pop("memory", None)
-    return history
+    return at
+
+
+def no_longer_improves(params, state, at, settings):
+    """Whether the watched loss has stalled; remembers the best, and with ``early_stopping`` the
+    parameters it came from.
+    """
+    curve = at.validation_curve if settings.early_stopping else at.loss_curve
+    at.stale = at.stale + 1 if curve[-1] > at.best - (settings.tol or 0.0) else 0
+    if curve[-1] < at.best:
+        at.best = curve[-1]
+        if settings.early_stopping:
+            at.best_of_all = deepcopy(params), state["fired"]
+    return settings.tol is not None and at.stale >= settings.n_iter_no_change
 
 
 def freeze(objective, params, data):

@@ -1,5 +1,6 @@
 """SparseAutoencoderTransformer: X -> sparse code."""
 
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -9,8 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmtl import _data, _fitting, _linalg, _validation, _versions
 from skmtl._arrays import check_matrix
+from skmtl._checkpoint import journal_of
 from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
 from skmtl._threads import map_row_blocks
+from skmtl._training import Journal
 
 MatrixLike = Any  # array-like, SciPy sparse, pandas or polars
 
@@ -95,6 +98,9 @@ class SparseAutoencoderTransformer(
         0 or more, that reconstruct the row best. Only with "squared_error".
     sparse_output : bool, default=False
         Return CSR arrays from ``transform``.
+    checkpoint : str, path-like, Checkpoint or None, default=None
+        Where ``fit`` keeps snapshots of itself, to go on from after an interruption: see
+        `skmtl.Checkpoint`.
 
     Attributes
     ----------
@@ -180,6 +186,7 @@ class SparseAutoencoderTransformer(
         tied: bool = False,
         transform_algorithm: str = "encoder",
         sparse_output: bool = False,
+        checkpoint: Any = None,
     ) -> None:
         self.n_components = n_components
         self.sparsifier = sparsifier
@@ -206,6 +213,7 @@ class SparseAutoencoderTransformer(
         self.tied = tied
         self.transform_algorithm = transform_algorithm
         self.sparse_output = sparse_output
+        self.checkpoint = checkpoint
 
     @_validation.transactional
     @with_callbacks
@@ -287,12 +295,15 @@ class SparseAutoencoderTransformer(
         if X_val is not None:
             X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
             validation = _data.WeightedRows(X_val, np.ones(X_val.shape[0]))
-        streamed = max_iter is not None
+        streamed, table = max_iter is not None, _data.WeightedRows(X, weight)
+        journal = Journal() if streamed else journal_of(self, table, validation, goes_on)
+        draw_seed = partial(_fitting.seed_of, self, journal)
         data, validation, scale = _data.training_data(
             self,
-            _data.WeightedRows(X, weight),
+            table,
             validation,
             loss,
+            draw_seed,
             self._state["scale"] if streamed and goes_on else None,
         )
         objective = _fitting.build_objective(self, loss, sparsifier)
@@ -300,7 +311,7 @@ class SparseAutoencoderTransformer(
         if goes_on:
             params, state = _fitting.resume(self, objective)
         else:
-            params, state = _fitting.start(self, objective, data, unit)
+            params, state = _fitting.start(self, objective, data, unit, draw_seed())
         state["scale"] = scale
 
         def attributes(params):
@@ -319,6 +330,7 @@ class SparseAutoencoderTransformer(
             unit=unit,
             validation=validation,
             watch=_fitting.EpochWatch(self, context, X, None, objective, data, attributes),
+            journal=journal,
         )
         _fitting.publish(self, attributes(params), state, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X)

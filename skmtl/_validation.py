@@ -3,7 +3,7 @@
 import functools
 
 import numpy as np
-from sklearn.utils.validation import check_random_state, validate_data
+from sklearn.utils.validation import validate_data
 
 from skmtl._arrays import as_floats, check_matrix, naming, refuse_dates, refuse_masked
 from skmtl._sklearn import check_sample_weight
@@ -99,7 +99,7 @@ def refuse_early_stopping(estimator):
         )
 
 
-def held_out(candidates, fraction, random_state, codes=None):
+def held_out(candidates, fraction, seed, codes=None):
     """Mask of the rows to hold out for validation, a share of the candidates.
 
     Parameters
@@ -108,8 +108,7 @@ def held_out(candidates, fraction, random_state, codes=None):
         Rows with weight.
     fraction : float
         Share to hold out.
-    random_state : int, RandomState or None
-        As given to the estimator.
+    seed : int
     codes : ndarray of shape (n_rows, n_tasks), optional
         Integer labels whose proportions are kept.
     """
@@ -120,7 +119,7 @@ def held_out(candidates, fraction, random_state, codes=None):
             f"early_stopping needs at least 2 rows to hold one out; got n_samples = {len(rows)}. "
             "Pass X_val or set early_stopping=False."
         )
-    rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
+    rng = np.random.default_rng(seed)
     out = np.zeros(len(candidates), dtype=bool)
     if codes is None:
         out[rng.permutation(rows)[:n_out]] = True

@@ -41,6 +41,7 @@ BELOW_ESTIMATORS = {
     "_arrays",
     "_class_weight",
     "_balancing",
+    "_checkpoint",
     "_components",
     "_data",
     "_finish",
@@ -54,6 +55,7 @@ BELOW_ESTIMATORS = {
     "_heads",
     "_objectives",
     "_softmax_heads",
+    "_training",
     "_validation",
     "_versions",
     "balancers",
@@ -94,12 +96,15 @@ MAY_IMPORT = {
     "_ridge": {"_logistic"},
     "_selection": GROUND | {"_logistic", "_ridge"},
     "_added": {"_heads"},
+    "_archive": {"_version"},
+    "_values": {"_archive"},
+    "_checkpoint": GROUND | {"_archive", "_atomic", "_training", "_values", "_version"},
     "_finish": GROUND | {"_heads", "_objectives"},
     "_validation": {"_arrays", "_sklearn", "_stratify"},
     "_data": {"_linalg", "_objectives", "_training", "_validation"},
     "_fitting": GROUND
     | COMPONENTS
-    | {"_autoencoder", "_components", "_objectives", "_schedules", "_training"},
+    | {"_autoencoder", "_checkpoint", "_components", "_objectives", "_schedules", "_training"},
     **dict.fromkeys(("_transformer", "_multitask"), BELOW_ESTIMATORS),
     "_task_estimator": set(),
     **dict.fromkeys(SIBLINGS, BELOW_ESTIMATORS | {"_multitask", "_task_estimator"}),
@@ -114,8 +119,9 @@ MAY_IMPORT = {
     "_files": ESTIMATORS
     | COMPONENTS
     | LABELS
-    | {"_atomic", "_fitting", "_gramian", "_heads", "_objectives", "_private", "_version"},
-    "__init__": {"_version", *ESTIMATORS, "_stacking", "_warmup", "_files"},
+    | {"_archive", "_atomic", "_fitting", "_gramian", "_heads", "_objectives", "_private"}
+    | {"_values", "_version"},
+    "__init__": {"_version", *ESTIMATORS, "_checkpoint", "_stacking", "_warmup", "_files"},
 }
 
 

@@ -8,12 +8,13 @@ import os
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from skmtl import _archive
+from skmtl._archive import Refused
 from skmtl._atomic import replacing
-from skmtl._files import _archive
-from skmtl._files._archive import Refused
 from skmtl._files._checks import check
 from skmtl._files._classes import ESTIMATORS, SKOPS_TRUSTED
-from skmtl._files._values import Reader, Writer
+from skmtl._files._objects import KINDS
+from skmtl._values import Reader, Writer
 
 __all__ = ["SKOPS_TRUSTED", "load", "save"]
 
@@ -71,7 +72,7 @@ def save(est: Any, path: Any) -> None:
         )
     try:
         check(est)
-        writer = Writer()
+        writer = Writer("est", KINDS)
         model = writer.put(est)
     except Refused as error:
         raise ValueError(f"est must be as a fit leaves it to be saved; got one {error}.") from None
@@ -117,7 +118,7 @@ def load(path: Any) -> Any:
             file.seek(start)
             manifest, arrays = _archive.read(file, size)
         manifest = _migrated(manifest)
-        reader = Reader(arrays)
+        reader = Reader(arrays, KINDS)
         est = reader.get(manifest["model"])
         if type(est) not in ESTIMATORS:
             raise Refused("that holds no estimator")

@@ -7,8 +7,8 @@ shapes, so all that they are given is checked here, and that no part is of anoth
 
 import numpy as np
 
+from skmtl._archive import Refused
 from skmtl._classifier import MultiTaskSAEClassifier
-from skmtl._files._archive import Refused
 from skmtl._fitting import code_attributes
 from skmtl._heads import KINDS
 from skmtl._objectives import Additive, MixtureLikelihood, Objective, Tasks

@@ -79,7 +79,7 @@ def can_store(dtype):
 
 def write(file, model, arrays):
     """Write a model, made of JSON's types, and the arrays it refers to by position."""
-    arrays = [_laid_out(array) for array in arrays]
+    arrays = [laid_out(array) for array in arrays]
     specs = [Spec(dtype, shape, order, _sha256(data)) for dtype, shape, order, data in arrays]
     manifest = manifest_of(model, specs)
     members = [(MANIFEST, [manifest]), (f"{MANIFEST}.sha256", [_checksum(manifest)])]
@@ -111,7 +111,7 @@ def manifest_of(model, specs):
     return manifest
 
 
-def _laid_out(array):
+def laid_out(array):
     """Dtype, shape and order of an array, and its bytes as an array of bytes."""
     array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous

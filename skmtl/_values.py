@@ -4,29 +4,26 @@ None, True, 3, 0.5, "text" and [...] stand for themselves. The others are writte
 with one key, the kind: {"tuple": [...]}, {"array": 3}, the fourth array. Arrays that were one
 object are one again, as under pickle.
 
-To add a kind: a pair of functions and a line in `KINDS`. A class of ours needs a line in
-`_classes` alone.
+To add a kind: a pair of functions and a line in `KINDS`. Model files have one kind more, of
+objects of our own classes: see `_files._objects`.
 """
 
 import math
 import reprlib
-from dataclasses import fields, is_dataclass
-from functools import cache
-from inspect import signature
 
 import numpy as np
 
-from skmtl._files._archive import Refused, can_store
-from skmtl._files._classes import CLASSES, ESTIMATORS, name_of
+from skmtl._archive import Refused, can_store
 
 LARGEST = 2**128  # the state of a PCG64 has as many bits
 
 
 class Writer:
-    """From a value to its node; collects the arrays."""
+    """From a value to its node; collects the arrays. ``name`` is what the value is called."""
 
-    def __init__(self):
-        self.arrays, self._index, self.path = [], {}, ["est"]
+    def __init__(self, name, kinds=None):
+        self.kinds = KINDS if kinds is None else kinds
+        self.arrays, self._index, self.path = [], {}, [name]
 
     def put(self, value, step=""):
         """The node of a value; ``step`` is how to get there from the one around it."""
@@ -43,7 +40,7 @@ class Writer:
             return value
         if own is list and not _floats(value):
             return [self.put(item, f"[{i}]") for i, item in enumerate(value)]
-        for kind, (fits, write, _) in KINDS.items():
+        for kind, (fits, write, _) in self.kinds.items():
             if fits(value):
                 return {kind: write(value, self)}
         raise self.refusal(value)
@@ -57,36 +54,37 @@ class Writer:
 
     def refusal(self, value):
         return TypeError(
-            "est must be made of skmtl's own classes, plain values and arrays of numbers, labels "
-            f"or strings to be saved; got {type(value).__module__}.{type(value).__qualname__} at "
-            f"{''.join(self.path)}. Take it out, or use pickle, joblib or skops, which keep "
-            "objects of other classes."
+            f"{self.path[0]} must be made of skmtl's own classes, plain values and arrays of "
+            f"numbers, labels or strings to be saved; got {type(value).__module__}."
+            f"{type(value).__qualname__} at {''.join(self.path)}. Take it out, or use pickle, "
+            "joblib or skops, which keep objects of other classes."
         )
 
 
 class Reader:
     """From a node to its value. Raises `Refused` for all that `Writer` does not write."""
 
-    def __init__(self, arrays):
+    def __init__(self, arrays, kinds=None):
+        self.kinds = KINDS if kinds is None else kinds
         self.arrays, self.unused = arrays, set(range(len(arrays)))
 
     def get(self, node):
         if node is None or isinstance(node, bool | str | float):
             return node
         if isinstance(node, int):
-            return _need(node, abs(node) < LARGEST)
+            return need(node, abs(node) < LARGEST)
         if isinstance(node, list):
             return [self.get(item) for item in node]
-        ((kind, payload),) = _need(node, len(node) == 1).items()
-        _need(kind, kind in KINDS)
-        return KINDS[kind][2](payload, self)
+        ((kind, payload),) = need(node, len(node) == 1).items()
+        need(kind, kind in self.kinds)
+        return self.kinds[kind][2](payload, self)
 
     def array(self, index):
         self.unused.discard(_whole(index, len(self.arrays)))
         return self.arrays[index]
 
 
-def _need(node, holds):
+def need(node, holds):
     """The node, if what must hold of it does."""
     if not holds:
         raise Refused(f"with {reprlib.repr(node)} where save never writes it")
@@ -94,11 +92,11 @@ def _need(node, holds):
 
 
 def _list(node, length=None):
-    return _need(node, isinstance(node, list) and length in (None, len(node)))
+    return need(node, isinstance(node, list) and length in (None, len(node)))
 
 
 def _whole(node, stop):
-    return _need(node, type(node) is int and 0 <= node < stop)
+    return need(node, type(node) is int and 0 <= node < stop)
 
 
 # --- plain values ------------------------------------------------------------------------------
@@ -109,7 +107,7 @@ def _write_float(value, writer):
 
 
 def _read_float(node, reader):
-    return float(_need(node, node in ("nan", "inf", "-inf")))
+    return float(need(node, node in ("nan", "inf", "-inf")))
 
 
 def _write_tuple(value, writer):
@@ -129,7 +127,7 @@ def _read_dict(node, reader):
         out = {reader.get(k): reader.get(v) for k, v in (_list(pair, 2) for pair in _list(node))}
     except TypeError:  # a key that cannot be one
         out = {}
-    _need(node, len(out) == len(node))
+    need(node, len(out) == len(node))
     return out
 
 
@@ -150,7 +148,7 @@ def _read_floats(node, reader):
 
 
 def _need_array(array, holds):
-    _need(f"an array of shape {array.shape} and dtype {array.dtype}", holds)
+    need(f"an array of shape {array.shape} and dtype {array.dtype}", holds)
     return array
 
 
@@ -190,7 +188,7 @@ def _write_objects(value, writer):
 def _read_objects(node, reader):
     shape, items = _list(node, 2)
     shape = [_whole(n, 2**31) for n in _list(shape)]
-    _need(shape, len(shape) <= 32 and math.prod(shape) == len(_list(items)))
+    need(shape, len(shape) <= 32 and math.prod(shape) == len(_list(items)))
     array = np.empty(shape, dtype=object)
     for i, item in enumerate(items):
         array.flat[i] = reader.get(item)
@@ -240,58 +238,11 @@ def _write_random_state(value, writer):
 def _read_random_state(node, reader):
     key, position, has_gauss, gauss = map(reader.get, _list(node, 4))
     well_formed = isinstance(key, np.ndarray) and key.dtype == np.uint32 and key.shape == (624,)
-    _need(node, well_formed and type(gauss) is float)
+    need(node, well_formed and type(gauss) is float)
     random_state = np.random.RandomState(0)
     position, has_gauss = _whole(position, 625), _whole(has_gauss, 2)
     random_state.set_state(("MT19937", key, position, has_gauss, gauss))
     return random_state
-
-
-# --- objects of our own classes -----------------------------------------------------------------
-
-
-def _is_ours(value):
-    return name_of(value) is not None
-
-
-def _write_object(value, writer):
-    return {name_of(value): {k: writer.put(v, f".{k}") for k, v in _parts_of(value).items()}}
-
-
-def _parts_of(value):
-    """What there is to keep of an object: hyperparameters or fields; all of an estimator."""
-    if is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    return vars(value) if type(value) in ESTIMATORS else value.get_params(deep=False)
-
-
-def _read_object(node, reader):
-    ((name, parts),) = _need(node, isinstance(node, dict) and len(node) == 1).items()
-    cls = CLASSES.get(name)
-    if cls is None:
-        raise Refused(
-            f"with an object of the class {name!r}, which is not one of skmtl's",
-            "Files with classes of others are for pickle, joblib or skops.",
-        )
-    parts = {k: reader.get(v) for k, v in _need(parts, isinstance(parts, dict)).items()}
-    hyper = _parameters(cls)
-    own = {k: v for k, v in parts.items() if k in hyper}
-    more = parts.keys() - hyper
-    if cls in ESTIMATORS:  # whose fitted attributes must not hide a method
-        more = {k for k in more if not k.isidentifier() or hasattr(cls, k)}
-    _need(sorted(more), not more)
-    try:
-        value = cls(**own)  # what a later version added has its default
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise Refused(f"with a {name} that cannot be made: {error}") from None
-    if cls in ESTIMATORS:
-        vars(value).update(parts)
-    return value
-
-
-@cache
-def _parameters(cls):
-    return signature(cls).parameters.keys()
 
 
 #: By kind: what it fits, how to write it and how to read it.
@@ -305,5 +256,4 @@ KINDS: dict = {
     "objects": (_is_objects, _write_objects, _read_objects),
     "generator": (_is_generator, _write_generator, _read_generator),
     "random_state": (_is_random_state, _write_random_state, _read_random_state),
-    "object": (_is_ours, _write_object, _read_object),
 }
