@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import reprlib
 from collections import deque
 from copy import deepcopy
 from numbers import Integral
@@ -313,8 +312,8 @@ def _check_same(path, theirs, ours):
         return
     differences = []
     for name in other:
-        is_digest = len(ours[name]) == 64
-        was, now = (reprlib.repr(of.get(name)) for of in (theirs, ours))
+        was, now = (str(of.get(name))[:500] for of in (theirs, ours))
+        is_digest = re.fullmatch("[0-9a-f]{64}", now)
         differences.append(f"another {name}" if is_digest else f"{name}={was}, here {now}")
     raise ValueError(
         f"checkpoint must be of this very fit to resume from it; got {path!r}, of one with "

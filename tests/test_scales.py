@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.utils import check_random_state
 
 from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _data
 from skmtl._constraints import UnitAtoms
@@ -77,13 +78,14 @@ def test_tol_is_in_units_of_the_data(digits):
 
 def test_rows_held_out_are_not_trained_on(digits):
     X, Y = digits
-    out = held_out(np.ones(len(X), dtype=bool), 0.1, 0)
+    seed = check_random_state(0).randint(2**31)
+    out = held_out(np.ones(len(X), dtype=bool), 0.1, seed)
     common = {"max_iter": 3, "tol": None, "random_state": 0}
     stopped = SparseAutoencoderTransformer(8, early_stopping=True, **common).fit(X)
     alone = SparseAutoencoderTransformer(8, **common).fit(X[~out])
     assert np.array_equal(stopped.components_, alone.components_)
     codes = np.where(np.isnan(Y), -1, Y).astype(int)
-    out = held_out(np.ones(len(X), dtype=bool), 0.1, 0, codes)
+    out = held_out(np.ones(len(X), dtype=bool), 0.1, seed, codes)
     stopped = MultiTaskSAEClassifier(8, early_stopping=True, **common).fit(X, Y)
     alone = MultiTaskSAEClassifier(8, **common).fit(X[~out], Y[~out])
     assert np.array_equal(stopped.components_, alone.components_)

@@ -7,6 +7,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
+from sklearn.utils import check_random_state
 
 from skmtl import SparseAutoencoderTransformer, _linalg, _threads
 from skmtl._validation import held_out
@@ -235,7 +236,7 @@ def test_weights_of_the_held_out_rows_count(digits):
     X, _ = digits
     weight = np.where(np.arange(len(X)) % 2, 100.0, 0.01)
     model = sae(early_stopping=True).fit(X, sample_weight=weight)
-    out = held_out(weight > 0, 0.1, 0)
+    out = held_out(weight > 0, 0.1, check_random_state(0).randint(2**31))
     expected = np.average(-model.score_samples(X[out]), weights=weight[out])
     assert_allclose(min(model.validation_loss_curve_), expected)
 
