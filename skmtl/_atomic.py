@@ -1,6 +1,7 @@
 """Files that are whole or not there: written beside the old one, then put in its place."""
 
 import os
+import re
 from contextlib import contextmanager, suppress
 from secrets import token_hex
 
@@ -30,6 +31,18 @@ def replacing(path, previous=None):
             os.unlink(temporary)
         raise
     _sync_folder(folder)
+
+
+def remove_leftovers(path):
+    """Remove what processes that were killed while writing ``path`` left beside it.
+
+    Only for whoever is the only one to write it.
+    """
+    folder, name = os.path.split(os.path.realpath(path))
+    with suppress(OSError):
+        for entry in os.listdir(folder):
+            if re.fullmatch(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.tmp", entry):
+                os.unlink(os.path.join(folder, entry))
 
 
 def _sync_folder(folder):

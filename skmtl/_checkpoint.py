@@ -23,7 +23,7 @@ import scipy.sparse as sp
 
 from skmtl import _archive
 from skmtl._archive import Refused
-from skmtl._atomic import replacing
+from skmtl._atomic import remove_leftovers, replacing
 from skmtl._sklearn import Component, Interval
 from skmtl._training import Journal
 from skmtl._values import Reader, Writer
@@ -180,6 +180,7 @@ class FileJournal(Journal):
 
     def _resumed(self):
         """The entries in the file; none if there is no file."""
+        remove_leftovers(self.path)
         snapshot = read(self.path)
         if snapshot is None:
             return []
