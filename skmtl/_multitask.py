@@ -387,11 +387,11 @@ class MultiTaskSAE(
         best = None if max_iter is not None else self._judge_heads(problem)
         chosen = self._place_heads(problem, best)
         fitted = attributes(problem.params) | {"pretrain_loss_curve_": pretrain_curve} | chosen
-        for name in OPTIONAL_ATTRIBUTES:  # of an earlier fit
-            self.__dict__.pop(name, None)
         if objective.tasks.average is not None:
             fitted["affinity_"] = affinity(problem.state)
         fitted["_members"] = self._train_members(problem, max_iter, watch, best)
+        for name in OPTIONAL_ATTRIBUTES:  # of an earlier fit
+            self.__dict__.pop(name, None)
         _fitting.publish(self, fitted, problem.state, history, goes_on)
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -411,7 +411,7 @@ class MultiTaskSAE(
 
             self._run(own, max_iter, lambda what, m=m: watch(f"member {m + 1}, {what}"))
             self._place_heads(own, best)
-            members.append((own.params, own.state))
+            members.append((own.params, own.state | {"scale": scale}))  # one for all
         return members
 
     def _run(self, problem, max_iter=None, watch_of=lambda what: None):

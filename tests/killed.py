@@ -53,7 +53,10 @@ def killed(function, after):
     read, write = os.pipe()
     process = os.fork()
     if process == 0:
-        os.write(write, function().encode())
+        try:
+            os.write(write, function().encode())
+        except BaseException as error:
+            os.write(write, repr(error).encode())
         os._exit(0)
     time.sleep(after)
     os.kill(process, signal.SIGKILL)
