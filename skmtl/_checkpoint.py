@@ -111,10 +111,13 @@ class Checkpoint(Component):
         return self
 
 
-def journal_of(estimator, table, validation, goes_on):
-    """What keeps a fit to some `WeightedRows`: nothing, where no checkpoint is asked for."""
+def journal_of(estimator, table, validation, *, goes_on, streamed):
+    """What keeps a fit to some `WeightedRows`: nothing, where no checkpoint is asked for.
+
+    ``partial_fit`` is ``streamed``; ``warm_start`` goes on from a fitted model.
+    """
     checkpoint = estimator.checkpoint
-    if checkpoint is None:
+    if checkpoint is None or streamed:
         return Journal()
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)

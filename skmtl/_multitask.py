@@ -44,7 +44,6 @@ from skmtl._private import Private, init_private, private_attributes
 from skmtl._selection import code_and_X, judge_heads, place_heads
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
 from skmtl._threads import map_row_blocks, workers
-from skmtl._training import Journal
 from skmtl._warn import warn
 from skmtl.balancers import BALANCERS
 from skmtl.head_penalties import HEAD_PENALTIES, Heads
@@ -233,7 +232,7 @@ class MultiTaskSAE(
         if not (goes_on or streamed):
             rows = self._leave_weightless(targets, rows)
         held_out = self._validation_table(validation, targets, loss)
-        journal = Journal() if streamed else journal_of(self, rows, held_out, goes_on)
+        journal = journal_of(self, rows, held_out, goes_on=goes_on, streamed=streamed)
         data, held_out, scale = _data.training_data(
             self,
             rows,

@@ -13,7 +13,6 @@ from skmtl._arrays import check_matrix
 from skmtl._checkpoint import journal_of
 from skmtl._sklearn import CallbackSupportMixin, fit_context, with_callbacks
 from skmtl._threads import map_row_blocks
-from skmtl._training import Journal
 
 MatrixLike = Any  # array-like, SciPy sparse, pandas or polars
 
@@ -296,7 +295,7 @@ class SparseAutoencoderTransformer(
             X_val = _validation.check_X(self, X_val, loss, reset=False, name="X_val")
             validation = _data.WeightedRows(X_val, np.ones(X_val.shape[0]))
         streamed, table = max_iter is not None, _data.WeightedRows(X, weight)
-        journal = Journal() if streamed else journal_of(self, table, validation, goes_on)
+        journal = journal_of(self, table, validation, goes_on=goes_on, streamed=streamed)
         draw_seed = partial(_fitting.seed_of, self, journal)
         data, validation, scale = _data.training_data(
             self,

@@ -55,7 +55,6 @@ BELOW_ESTIMATORS = {
     "_heads",
     "_objectives",
     "_softmax_heads",
-    "_training",
     "_validation",
     "_versions",
     "balancers",

@@ -1,11 +1,13 @@
 """Checkpoints: a fit resumed from any of its batches has the bits of one that ran through."""
 
 import copy
+import doctest
 import errno
 import io
 import os
 import pickle
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -459,3 +461,9 @@ def test_state_of_ones_own_that_cannot_be_kept(X, tmp_path):
 
     with pytest.raises(TypeError, match=r"checkpoint must be made of .*object at .*\['mine'\]"):
         sae(tmp_path / "fit", 1, sparsifier=Own(k=2)).fit(X)
+
+
+def test_the_example_of_the_docs():
+    page = Path(__file__).parent.parent / "docs" / "reliability.rst"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted > 5 and result.failed == 0

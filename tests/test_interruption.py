@@ -81,31 +81,40 @@ def calls_of(est):
     return calls
 
 
+CALLS = [
+    (est, method, was_fitted)
+    for est in ESTIMATORS
+    for method in calls_of(est)
+    for was_fitted in ((True,) if method == "add_task" else (True, False))
+]
+
+
 @pytest.mark.compiled
-@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize("was_fitted", [True, False])
-@pytest.mark.parametrize("method", ["fit", "partial_fit", "add_task"])
-@pytest.mark.parametrize("est", ESTIMATORS, ids=lambda est: type(est).__name__)
-def test_interrupted_anywhere(est, method, was_fitted, error):
-    """At fifty moments from the first check to what is published last."""
+@pytest.mark.parametrize("n_moments", [12, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "est, method, was_fitted",
+    CALLS,
+    ids=[f"{type(est).__name__}-{method}-{was_fitted}" for est, method, was_fitted in CALLS],
+)
+def test_interrupted_anywhere(est, method, was_fitted, n_moments):
+    """At moments from the first check to what is published last, by Ctrl-C and by an error."""
     X, Y = problem()
-    calls = calls_of(est)
-    if method not in calls or (method == "add_task" and not was_fitted):
-        pytest.skip("there is nothing to interrupt")
-    est = copy.deepcopy(est)
+    call, est = calls_of(est)[method], copy.deepcopy(est)
     if method == "partial_fit":
         est.set_params(early_stopping=False)
     if was_fitted:
         est.fit(X, Y)
-    for _ in range(2):  # some are made once in a process
+    for _ in range(2):  # some things are made once in a process
         count, tried = RaisesAt(0), copy.deepcopy(est)
-        count.during(lambda tried=tried: calls[method](tried))
+        count.during(lambda tried=tried: call(tried))
+    expected = vars(tried)
     places = set()
-    for n in np.unique(np.linspace(1, -count.n_left, 50).astype(int)):
+    for i, n in enumerate(np.linspace(1, -count.n_left, n_moments).astype(int)):
+        error = KeyboardInterrupt if i % 2 else MemoryError
         tried, raises = copy.deepcopy(est), RaisesAt(n, error)
         before = dict(vars(tried))
         with pytest.raises(error):
-            raises.during(lambda tried=tried: calls[method](tried))
+            raises.during(lambda tried=tried: call(tried))
         assert list(vars(tried)) == list(before), raises.where
         assert all(vars(tried)[name] is value for name, value in before.items()), raises.where
         assert_same(vars(tried), vars(est), raises.where)
@@ -114,9 +123,8 @@ def test_interrupted_anywhere(est, method, was_fitted, error):
                 check_is_fitted(tried)
             assert not hasattr(tried, "n_features_in_")
         places.add(raises.where)
-    assert len(places) > 10
-    tried = calls[method](tried)
-    assert_same(vars(tried), vars(calls[method](copy.deepcopy(est))))
+    assert len(places) > n_moments / 4
+    assert_same(vars(call(tried)), expected)  # as if nothing had been
 
 
 class Fails:
