@@ -18,9 +18,23 @@ test-nojit: $(VENV)/.test
 	NUMBA_DISABLE_JIT=1 MPLBACKEND=Agg $(PY) -m pytest -n auto tests -m "not compiled and not long" \
 		--cov=skmtl --cov-report=term-missing:skip-covered --cov-fail-under=95 $(ARGS)
 
+# With every index in the kernels checked. Numba's cache does not tell such code apart: a folder of
+# its own.
+test-bounds: $(VENV)/.test
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(abspath $(VENV)/boundscheck) MPLBACKEND=Agg \
+		$(PY) -m pytest -n auto tests/test_bounds.py $(ARGS)
+
+# With the oldest supported version of everything: files, scikit-learn's checks of the defaults, and
+# a fit of each kind.
+test-oldest: $(VENV)/.test
+	test -d $(VENV)-oldest || $(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install -q -r tests/oldest.txt -e . --no-build-isolation
+	MPLBACKEND=Agg $(VENV)-oldest/bin/python -m pytest -n auto tests/test_oldest.py $(ARGS)
+
 # Tests whose short form runs above, at length: minutes.
 test-long: $(VENV)/.test
 	MPLBACKEND=Agg $(PY) -m pytest -n auto -m long tests $(ARGS)
+	$(PY) -m pytest -n auto tests/test_properties.py --hypothesis-profile=long $(ARGS)
 
 lint: $(VENV)/.lint
 	$(PY) -m ruff check .

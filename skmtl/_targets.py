@@ -274,7 +274,7 @@ class TaskLabels:
             present = ~is_missing(column, missing_label) & mask[:, t]
             seen = _labels_of(column, present, where)
             if len(seen):
-                with naming(where):
+                with naming(where), np.errstate(invalid="ignore"):  # floats beyond int64 are cast
                     check_classification_targets(seen)
             found.append(np.unique(seen))
         if not empty and not any(len(c) for c in found):
