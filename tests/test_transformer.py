@@ -81,6 +81,7 @@ def test_sparse_input_gives_the_dense_result(params, make, digits):
     assert_allclose(sparse.score_samples(make(X)), dense.score_samples(X), rtol=1e-9)
 
 
+@pytest.mark.compiled
 def test_sparse_input_is_not_densified_or_changed(monkeypatch):
     """50 000 rows by 20 000 columns would be 8 GB; blocks of a batch are all that is dense."""
     rng = np.random.default_rng(0)

@@ -95,6 +95,7 @@ def test_plain_mixture_gives_posteriors(rng):
     assert_allclose(sae.inverse_transform(posterior)[:50].mean(axis=0), -4, atol=0.5)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("n_features", [2, 6])
 def test_plain_gaussian_mixture_is_as_good_as_em(n_features):
     """Held-out log-likelihood within .01 nats a row and feature of EM, best of five starts."""
