@@ -6,6 +6,7 @@ nobody has written to what came in.
 
 import re
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -74,17 +75,18 @@ def check_same_rows(X, y, name="y", of="X"):
         )
 
 
-def check_matrix(X, name, **options):
+def check_matrix(X, name, check=None, **options):
     """Rows as an array in C order, or as CSR with sorted columns and one entry a place.
 
-    The options are those of scikit-learn's ``check_array``.
+    The options are those of scikit-learn's ``check_array``, or of ``check`` in its place.
     """
     refuse_masked(X, name)
     refuse_dates(X, name)
     if sp.issparse(X):
         X = check_sparse_format(X, name)
     with naming(name):
-        X = check_array(X, input_name=name, **{"order": "C", **options})
+        check = check or partial(check_array, input_name=name)
+        X = check(X, **{"order": "C", **options})
     if sp.issparse(X):
         X = sp.csr_array(X)
         if not X.has_canonical_format:

@@ -542,9 +542,10 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
             same = labels.one_d == self._targets.one_d and labels.n_tasks == self._targets.n_tasks
             if not same or not all(np.array_equal(a, b) for a, b in pairs):
                 raise ValueError(
-                    "The tasks and classes must be those of the first fit; got "
-                    f"{[c.tolist() for c in labels.classes]}, not "
-                    f"{[c.tolist() for c in self._targets.classes]}. Fit a new estimator."
+                    "The tasks of y and their classes must be those of the first fit; got "
+                    f"{[c.tolist() for c in labels.classes]} in {labels.shape}, not "
+                    f"{[c.tolist() for c in self._targets.classes]} in {self._targets.shape}. "
+                    "Fit a new estimator."
                 )
             return self._targets, Entries(codes)
         for t, found in enumerate(labels.classes):

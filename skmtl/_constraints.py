@@ -25,6 +25,15 @@ def normalise_rows(W, index):
         square = atom.dtype.type(0)
         for f in range(len(atom)):
             square += atom[f] * atom[f]
+        if not 0 < square < np.inf:  # squares below or above what there are numbers for
+            largest = atom.dtype.type(0)
+            for f in range(len(atom)):
+                largest = max(largest, abs(atom[f]))
+            if 0 < largest < np.inf:
+                square = atom.dtype.type(0)
+                for f in range(len(atom)):
+                    atom[f] /= largest
+                    square += atom[f] * atom[f]
         if square > 0:
             scale = one / np.sqrt(square)
             for f in range(len(atom)):

@@ -412,9 +412,10 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
             same = (targets.one_d, targets.n_tasks) == (fitted.one_d, fitted.n_tasks)
             if not same or (entries.codes >= 0)[:, ~fitted.known].any():
                 raise ValueError(
-                    f"The tasks must be those of the first fit, {np.sum(fitted.known)} of "
-                    f"{fitted.n_tasks} with targets; got {np.sum(targets.known)} of "
-                    f"{targets.n_tasks}. Fit a new estimator."
+                    f"The tasks of y must be those of the first fit, {np.sum(fitted.known)} of "
+                    f"{fitted.n_tasks} with targets in {fitted.shape}; got "
+                    f"{np.sum(targets.known)} of {targets.n_tasks} in {targets.shape}. Fit a new "
+                    "estimator."
                 )
             return fitted, entries
         for t in np.flatnonzero(~targets.known):

@@ -46,6 +46,10 @@ def stack_tasks(tasks: list | dict) -> tuple[Any, Any]:
            [ 5., nan],
            [nan,  1.]])
     """
+    if not hasattr(tasks, "__iter__"):
+        raise TypeError(
+            f"tasks must be a list of pairs (X, y), or a dict of them; got {type(tasks).__name__}."
+        )
     pairs = list(tasks.values()) if isinstance(tasks, dict) else list(tasks)
     if not pairs:
         raise ValueError("tasks must hold at least one (X, y) pair; got none.")
@@ -113,7 +117,9 @@ def unstack_tasks(X: Any, Y: Any, *, missing_label: Any = None) -> list | dict:
     if not table.columns:
         raise ValueError("Y must have at least one task; got none.")
     check_same_rows(X, table.columns[0], "Y")
-    if not hasattr(X, "shape"):
+    if sp.issparse(X):
+        X = check_sparse_format(X, "X")
+    elif not hasattr(X, "shape"):
         X = np.asarray(X)
     present = observed(table, missing_label)
     tasks = [

@@ -288,6 +288,10 @@ class TaskLabels:
         return labels, labels.encode(y, task_mask)
 
     @property
+    def shape(self):
+        return "a y of one dimension" if self.one_d else "a y of two dimensions"
+
+    @property
     def n_tasks(self):
         return len(self.classes)
 
@@ -407,6 +411,10 @@ class TaskTargets:
         return targets, entries
 
     @property
+    def shape(self):
+        return "a y of one dimension" if self.one_d else "a y of two dimensions"
+
+    @property
     def n_tasks(self):
         return len(self.known)
 
@@ -520,6 +528,10 @@ def _read_mask(task_mask, table):
 
 def _read_classes(classes, n_tasks, missing_label):
     """Declared classes: one list per task, or one flat list for all tasks."""
+    if isinstance(classes, str) or not hasattr(classes, "__len__"):
+        raise ValueError(
+            f"classes must be a list of labels, or one such list per task; got {classes!r}."
+        )
     nested = all(isinstance(c, list | tuple | np.ndarray) for c in classes)
     if nested and len(classes) != n_tasks:
         raise ValueError(

@@ -9,6 +9,7 @@ import math
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -289,7 +290,8 @@ def minimize(
     if at.best_of_all is not None:
         best_params, state["fired"] = at.best_of_all
         params.update(best_params)
-    if not all(np.isfinite(array).all() for array in params.values()):
+    moments = chain.from_iterable(state["optimizer"].get("moments", {}).values())
+    if not all(np.isfinite(array).all() for array in (*params.values(), *moments)):
         raise _diverged(at.n_iter - 1, data, settings)
     freeze(objective, params, data)
     state.pop("memory", None)

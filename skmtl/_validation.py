@@ -34,13 +34,17 @@ def transactional(method):
 
 def check_X(estimator, X, loss, *, reset, name="X"):
     """X as a C-contiguous float32 or float64 array, or a canonical CSR array of such."""
-    options = {"accept_sparse": "csr", "dtype": FLOATS, "estimator": estimator}
-    checked = check_matrix(X, name, **options)
-    try:
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-    except ValueError as error:
-        raise ValueError(str(error).replace("X has", f"{name} has", 1)) from error
-    X = checked
+    options = {"accept_sparse": "csr", "dtype": FLOATS}
+    if name == "X":
+        check = functools.partial(validate_data, estimator, reset=reset)
+        X = check_matrix(X, name, check, **options)
+    else:  # validate_data calls every array X in its messages
+        checked = check_matrix(X, name, estimator=estimator, **options)
+        try:
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            raise ValueError(str(error).replace("X has", f"{name} has", 1)) from error
+        X = checked
     loss.check_X(X, name)
     return X
 

@@ -70,7 +70,7 @@ def averaged(values, label_weight, average, sign=1):
     if isinstance(average, str):
         weight = named.get(average, np.zeros(0))
     else:
-        weight = np.asarray(average, dtype=float)
+        weight = as_floats(average, "average")
     if weight.shape != values.shape or not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise ValueError(
             "average must be 'tasks', 'labels', 'worst', None, or a finite weight of 0 or more for "
@@ -156,7 +156,10 @@ def _values(Y_pred, true, classes):
     _check_shape(pred, true, "Y_pred")
 
     def read(t, present):
-        return true.columns[t][present].astype(float), pred.columns[t][present].astype(float)
+        return (
+            as_floats(true.columns[t][present], "Y_true"),
+            as_floats(pred.columns[t][present], "Y_pred"),
+        )
 
     return read
 

@@ -10,7 +10,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_random_state, column_or_1d
 
-from skmtl._arrays import check_same_rows
+from skmtl._arrays import check_same_rows, check_sparse_format, naming
 from skmtl._sklearn import safe_indexing
 from skmtl._stratify import cover, grouped_folds, stratified_folds
 from skmtl._targets import TaskLabels, integral, observed, read_table
@@ -128,6 +128,8 @@ class MultiTaskKFold(BaseCrossValidator):
         codes = _codes(y, self.missing_label)
         if X is not None:
             check_same_rows(X, codes)
+        if groups is not None:
+            check_same_rows(codes, groups, "groups", "y")
         yield from super().split(codes if X is None else X, y, groups)
 
     def _iter_test_indices(self, X, y, groups=None):
@@ -318,8 +320,9 @@ def _folds(codes, groups, sizes, rng):
     """Fold of each row."""
     if groups is None:
         return cover(codes, stratified_folds(codes, sizes, rng), len(sizes))
-    groups = column_or_1d(groups)
-    check_consistent_length(codes, groups)
+    with naming("groups"):
+        groups = column_or_1d(groups)
+    check_same_rows(codes, groups, "groups", "y")
     names, numbers = np.unique(groups, return_inverse=True)
     if len(names) < len(sizes):
         raise ValueError(
@@ -354,7 +357,7 @@ def _is_real(values):
 def _indexable(a):
     """Arrays and frames as they are, lists as lists: nothing that changes a label's type."""
     if sp.issparse(a):
-        return a.tocsr()
+        return check_sparse_format(a, "X").tocsr()
     return a if hasattr(a, "shape") else list(a)
 
 

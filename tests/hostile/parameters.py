@@ -6,6 +6,7 @@ What is bad for a parameter follows from its constraints; where those cannot tel
 
 import functools
 import inspect
+import math
 from numbers import Integral
 
 import numpy as np
@@ -96,7 +97,7 @@ def beyond(interval):
         (interval.right, interval.closed in ("right", "both"), 1),
     ]:
         if bound is not None:
-            near = bound + step if integral else np.nextafter(bound, step * np.inf)
+            near = bound + step if integral else math.nextafter(bound, step * math.inf)
             values += [near if closed else bound, bound + 100 * step]
     return values
 

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.hostile import X_dense, X_sparse, labels, parameters, weights
+from tests.hostile import X_dense, X_sparse, calls, labels, numerics, parameters, weights
 from tests.hostile.apart import Apart
 from tests.hostile.case import run
 
@@ -22,6 +22,9 @@ GROUPS = {
     "Labels": [*labels.RELABELLED, *labels.REFUSED, *labels.SERVED],
     "Weights": [*weights.FORMS, *weights.REFUSED],
     "Parameters": parameters.CASES,
+    "Calls": [*calls.NOT_FITTED, *calls.WIDTH, *calls.GOES_ON, *calls.ARGUMENTS, *calls.SERVED],
+    "Functions": [*calls.FUNCTIONS, *calls.FUNCTIONS_APART],
+    "Numerics": numerics.CASES,
 }
 #: Cases by group and input.
 ALL = {(group, case.input): case for group, cases in GROUPS.items() for case in cases}
@@ -37,7 +40,7 @@ def happened_in(key, apart):
 def line(key, happened):
     """A line of the table: of several things that happened the worst, with the first message."""
     worst = [h for h in happened.values() if not h.passes] or list(happened.values())
-    message = re.sub(r"\s+", " ", worst[0].detail)
+    message = re.sub(r"\s+", " ", re.sub(r"0x[0-9a-f]+", "0x...", worst[0].detail))
     if len(message) > 120:
         message = message[:117] + "..."
     return [*as_listed(key), str(len(happened)), ": ".join(filter(None, (worst[0].what, message)))]
