@@ -36,6 +36,7 @@ BAD = {
     "random_state": [-1, 2**32, 0.5, "seed", np.random.default_rng(0), [1, 2]],
     "verbose": [-1, "loud", 0.5],
     "n_jobs": [0, 0.5, "all"],
+    "checkpoint": [NOTHING, [1, 2], {"a": 1}, 3, True],  # any string is a path
     "nested_sizes": [[], [0, 3], [3, 2], [2, 2], [99], [1.5], ["a"], "all", 3],
     "task_weights": [
         [1.0],
