@@ -7,19 +7,29 @@ from tests.hostile.case import Happened, run
 SECONDS = 60
 
 
-class Apart:
-    """A process that runs cases one after the other; another one after a crash or a hang."""
+def of_table(key):
+    from tests.hostile.table import ALL
 
-    def __init__(self):
+    return ALL[key]
+
+
+class Apart:
+    """A process that runs cases one after the other; another one after a crash or a hang.
+
+    ``find`` gives a case by its key there; cases themselves do not travel.
+    """
+
+    def __init__(self, find=of_table, seconds=SECONDS):
+        self.find, self.seconds = find, seconds
         self.process = self.connection = None
 
     def run(self, key):
-        """What happened in each call of the case of this key of `table.ALL`."""
+        """What happened in each call of the case of this key."""
         if self.process is None:
             self._start()
         self.connection.send(key)
-        if not self.connection.poll(SECONDS):
-            return {"all calls": self._end(Happened("HANG", f"more than {SECONDS} s"))}
+        if not self.connection.poll(self.seconds):
+            return {"all calls": self._end(Happened("HANG", f"more than {self.seconds} s"))}
         try:
             return self.connection.recv()
         except EOFError:
@@ -33,9 +43,10 @@ class Apart:
     def _start(self):
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, self.find), daemon=True)
         self.process.start()
         theirs.close()
+        self.connection.recv()  # it has imported what it needs: the time of a case begins
 
     def _end(self, happened):
         self.process.kill()
@@ -44,8 +55,7 @@ class Apart:
         return happened
 
 
-def _work(connection):
-    from tests.hostile.table import ALL
-
+def _work(connection, find):
+    connection.send("ready")
     while True:
-        connection.send(run(ALL[connection.recv()]))
+        connection.send(run(find(connection.recv())))

@@ -53,10 +53,15 @@ def as_listed(key):
     return [f"{key[0]}: {key[1]}", ALL[key].must]
 
 
+def escaped(lines):
+    """Cells in which nothing is markup."""
+    return [[re.sub(r"([\\*`|_])", r"\\\1", cell) for cell in line] for line in lines]
+
+
 def written(lines):
     """A table in reStructuredText."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
+    csv.writer(text, lineterminator="\n").writerows(escaped(lines))
     rows = "".join(f"   {row}\n" for row in text.getvalue().splitlines())
     return (
         f".. csv-table:: {len(lines)} inputs\n   :header: {', '.join(HEADER)}\n"
@@ -65,7 +70,7 @@ def written(lines):
 
 
 def read(path=PATH):
-    """The lines of the written table."""
+    """The lines of the written table, as they are escaped."""
     rows = [row[3:] for row in path.read_text().splitlines()[4:]]
     return list(csv.reader(rows))
 

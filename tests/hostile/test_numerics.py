@@ -135,6 +135,7 @@ def test_a_constant_column_has_no_variance(rng):
     assert _linalg.weighted_moments(A, rng.random(1000))[1] == 0
 
 
+@pytest.mark.compiled
 def test_sums_over_many_rows_in_float32():
     """A running sum of 0.1 in float32 is off by percents after a million rows."""
     n = 1_000_000
