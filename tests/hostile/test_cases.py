@@ -19,7 +19,7 @@ def marked(key):
     return pytest.param(key, marks=slow, id=f"{key[0]}: {key[1]}")
 
 
-@pytest.mark.parametrize("key", map(marked, table.ALL))
+@pytest.mark.parametrize("key", [marked(key) for key in table.ALL])
 def test_works_or_says_clearly_why_not(key, apart):
     happened = table.happened_in(key, apart)
     assert happened
