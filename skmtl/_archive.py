@@ -77,11 +77,14 @@ def can_store(dtype):
 # --- writing ----------------------------------------------------------------------------------
 
 
-def write(file, model, arrays):
-    """Write a model, made of JSON's types, and the arrays it refers to by position."""
+def write(file, model, arrays, limited=True):
+    """Write a model, made of JSON's types, and the arrays it refers to by position.
+
+    Unless ``limited`` it may have more values than `read` takes from strangers.
+    """
     arrays = [laid_out(array) for array in arrays]
     specs = [Spec(dtype, shape, order, _sha256(data)) for dtype, shape, order, data in arrays]
-    manifest = manifest_of(model, specs)
+    manifest = manifest_of(model, specs, limited)
     members = [(MANIFEST, [manifest]), (f"{MANIFEST}.sha256", [_checksum(manifest)])]
     for i, (spec, (*_, data)) in enumerate(zip(specs, arrays, strict=True)):
         members.append((f"arrays/{i}.npy", [spec.header, memoryview(data)]))
@@ -98,12 +101,12 @@ def write(file, model, arrays):
     file.write(directory + _end(len(members), len(directory), offset))
 
 
-def manifest_of(model, specs):
+def manifest_of(model, specs, limited=True):
     """The manifest as bytes; a ValueError if `read` would refuse its size."""
     arrays = [spec._asdict() for spec in specs]
     manifest = _dumps({"format": FORMAT, "skmtl": __version__, "arrays": arrays, "model": model})
     size = _length(len(manifest), specs)
-    if _cost(manifest) > _allowed(size):
+    if limited and _cost(manifest) > _allowed(size):
         raise ValueError(
             "est must hold its data in arrays; got so many single values beside them that a file "
             f"of {size} bytes must not ask for. Use joblib or pickle."
@@ -135,11 +138,14 @@ def _dumps(manifest):
 # --- reading ----------------------------------------------------------------------------------
 
 
-def read(file, size):
-    """Manifest and arrays of the next ``size`` bytes of a file. Raises `Refused`."""
+def read(file, size, limited=True):
+    """Manifest and arrays of the next ``size`` bytes of a file. Raises `Refused`.
+
+    ``limited`` bounds what the manifest may allocate.
+    """
     source = _Source(file, size)
     raw, members = _read_manifest(source)
-    manifest = _parse(raw, size)
+    manifest = _parse(raw, size if limited else math.inf)
     specs = [_spec(entry) for entry in _entries(manifest)]
     expected = _length(len(raw), specs)
     if size != expected:

@@ -178,7 +178,7 @@ class FileJournal(Journal):
         writer = Writer("checkpoint")
         snapshot = writer.put({"fit": self.fit, "entries": self.behind})
         with replacing(self.path, previous=previous(self.path)) as file:
-            _archive.write(file, snapshot, writer.arrays)
+            _archive.write(file, snapshot, writer.arrays, limited=False)
         self.began = monotonic()
 
     def _resumed(self):
@@ -244,7 +244,8 @@ def read(path):
 def _read_one(path):
     with open(path, "rb") as file:
         try:
-            manifest, arrays = _archive.read(file, os.fstat(file.fileno()).st_size)
+            size = os.fstat(file.fileno()).st_size
+            manifest, arrays = _archive.read(file, size, limited=False)
             snapshot = Reader(arrays).get(manifest["model"])
         except RecursionError:
             raise Refused("nested too deeply") from None

@@ -426,6 +426,16 @@ def test_a_link_stays(X, tmp_path):
     assert {path.name for path in (tmp_path / "there").iterdir()} == {"fit", "fit.previous"}
 
 
+def test_many_tasks(X, tmp_path):
+    """Each task has arrays of its own, more than a model file may hold."""
+    Y = np.random.default_rng(0).integers(0, 2, (50, 1500))
+    est = MultiTaskSAEClassifier(**QUICK | {"max_iter": 1, "checkpoint": tmp_path / "fit"})
+    through = clone(est).set_params(checkpoint=None).fit(X, Y)
+    for _ in range(2):
+        assert_same(est.fit(X, Y)._params, through._params)
+        est.set_params(checkpoint=Checkpoint(tmp_path / "fit", resume=True))
+
+
 # --- who ----------------------------------------------------------------------------------------
 
 

@@ -249,6 +249,9 @@ def test_finite_or_an_error_that_says_what_to_do(loss, dtype, rate, scale):
                 try:
                     est.fit(X.astype(dtype), y)
                 except ValueError as error:
+                    if (dtype, scale) == (np.float32, 1e-30):  # told before the first step
+                        assert "X must vary by more than float32 can square" in str(error)
+                        continue
                     assert "The loss must stay finite" in str(error), error
                     assert "at epoch " in str(error) and f"learning_rate={rate:g}" in str(error)
                     assert not est.__sklearn_is_fitted__()
