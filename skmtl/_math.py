@@ -3,8 +3,7 @@
 exp(x)   = 2^n exp(r),  n the integer nearest to x / log 2,  |r| <= log(2) / 2: Taylor's series
 log1p(x) = 2 atanh(t),  t = x / (2 + x) <= 1/3 for x <= 1:   its series in t^2
 
-Each has as many terms as its precision can tell. Kernels elsewhere call these, and Numba's cache
-does not see an edit here: after one, delete the cached kernels (``__pycache__/*.nb?``).
+Each has as many terms as its precision can tell.
 """
 
 import numpy as np

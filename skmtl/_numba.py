@@ -1,12 +1,15 @@
 """How every kernel is compiled, and what Numba says about threads."""
 
+import os
 import sys
 import warnings
 from typing import Any
-from uuid import uuid4
 
 from numba import config, get_num_threads, njit, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import overload
+
+from skmtl._compiled import CompiledFiles, Unusable
 
 # Reassociation and fused multiply-add are allowed; NaN and infinity keep their meaning.
 _OPTIONS: dict[str, Any] = {
@@ -17,41 +20,39 @@ _OPTIONS: dict[str, Any] = {
 _JIT: Any = _OPTIONS
 _warned = False
 
+if hasattr(os, "register_at_fork"):  # no child waits for a thread that compiles in its parent
+    lock = global_compiler_lock
+    os.register_at_fork(
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+    )
+
 
 def kernel(function):
     """Compile ``function`` at its first call, once per machine where a cache folder is writable.
 
     A kernel takes arrays and scalars, writes into an argument, starts no threads and lets go of
-    the interpreter lock. Kernels that call each other stay in one file: Numba's cache does not
-    see edits of a callee elsewhere.
+    the interpreter lock.
     """
-    global _warned
+    compiled = njit(**_OPTIONS)(function)
+    if compiled is function:  # without a compiler
+        return function
     try:
-        return _with_names_of_its_own(njit(cache=True, **_OPTIONS)(function))
-    except RuntimeError as error:  # no folder to cache in: read-only install without a home
-        if not _warned:
-            _warned = True
-            warnings.warn(
-                f"skmtl compiles its kernels anew in each process, because {error}. "
-                "Set NUMBA_CACHE_DIR to a private, writable folder to keep them.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        return njit(**_OPTIONS)(function)
+        compiled._cache = CompiledFiles(function, __file__, _warn_once)
+    except Unusable as error:
+        _warn_once(error)
+    return compiled
 
 
-def _with_names_of_its_own(dispatcher):
-    """Let no two processes write compiled code under one name.
-
-    Numba numbers the files of a kernel's signatures. Two processes that compile different ones at
-    once take the same number, and what is later loaded under it may be of the other signature.
-    With unique names the worst is that one of them is compiled once more.
-    """
-    cache_file: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if hasattr(cache_file, "_data_name"):  # absent without a compiler
-        numbered = cache_file._data_name
-        cache_file._data_name = lambda number: numbered(uuid4().int)
-    return dispatcher
+def _warn_once(error):
+    """Say why compiled code is not kept."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"skmtl compiles kernels that might lie ready on disk: {error}. If this stays so, set "
+            "NUMBA_CACHE_DIR to a private, writable folder.",
+            stacklevel=3,
+        )
 
 
 def by_precision(single, double):
