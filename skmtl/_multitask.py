@@ -490,7 +490,7 @@ class MultiTaskSAE(
             journal=problem.journal,
         )
         if self.pretrained_penalty:
-            names = StayNear.names & problem.params.keys()
+            names = [name for name in StayNear.names if name in problem.params]
             problem.state["pretrained"] = {name: problem.params[name].copy() for name in names}
         return history.loss_curve
 

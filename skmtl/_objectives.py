@@ -475,7 +475,7 @@ class StayNear:
     """
 
     amount: float
-    names = frozenset({"W_enc", "b_enc", "W_dec", "b_dec"})
+    names = ("W_enc", "b_enc", "W_dec", "b_dec")
 
     def __call__(self, batch, fwd, adj, params, state, grads, step):
         value = 0.0

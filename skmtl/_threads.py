@@ -1,4 +1,4 @@
-"""Threads: the only module that starts them or limits those of others.
+"""Threads: the only module that starts them or limits those of others, and that knows of forks.
 
 Work is cut into blocks of rows or of latents. How dense products are cut depends on shapes alone;
 whatever else is cut computes each row, or each latent, by itself. Every block uses one BLAS
@@ -6,6 +6,7 @@ thread, and no two blocks write to the same place. So the bits of a result do no
 ``n_jobs``.
 """
 
+import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -52,15 +53,35 @@ class OneThreadBLAS:
                 cls._limit = _controller().limit(limits=1, user_api="blas")
                 cls._limit.__enter__()
             cls._depth += 1
+        _here.limits = getattr(_here, "limits", 0) + 1
         return self
 
     def __exit__(self, *error):
-        cls = OneThreadBLAS
-        with cls._lock:
-            cls._depth -= 1
-            if cls._depth == 0:
-                cls._limit.__exit__(*error)
-                cls._limit = None
+        _here.limits -= 1
+        with OneThreadBLAS._lock:
+            OneThreadBLAS._set_depth(OneThreadBLAS._depth - 1)
+
+    @classmethod
+    def _set_depth(cls, depth):
+        cls._depth = depth
+        if depth == 0 and cls._limit is not None:
+            cls._limit.__exit__(None, None, None)
+            cls._limit = None
+
+
+def _after_fork_in_child():
+    """Only the thread that forked lives on: no team of its own, no limits of the others."""
+    _here.team = None
+    OneThreadBLAS._set_depth(getattr(_here, "limits", 0))
+    OneThreadBLAS._lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=OneThreadBLAS._lock.acquire,
+        after_in_parent=OneThreadBLAS._lock.release,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 @contextmanager
@@ -175,6 +196,7 @@ def map_row_blocks(function, n_rows, n_jobs=None):
     """
     blocks = cut(n_rows, BLOCK_ROWS)
     if len(blocks) == 1:
-        return [function(blocks[0])]
+        with OneThreadBLAS():
+            return [function(blocks[0])]
     with workers(n_jobs):
         return for_each(function, blocks)

@@ -8,6 +8,7 @@ from sklearn.utils.validation import validate_data
 from skmtl._arrays import as_floats, check_matrix, naming, refuse_dates, refuse_masked
 from skmtl._sklearn import check_sample_weight
 from skmtl._stratify import stratified_folds
+from skmtl._threads import OneThreadBLAS
 
 FLOATS = (np.float64, np.float32)
 
@@ -16,14 +17,16 @@ def transactional(method):
     """A fit that fails or is interrupted leaves the estimator as it was.
 
     Arrays of a fitted estimator are never changed in place, so putting its attributes back is
-    enough.
+    enough. All of it, and not only the loop, uses one BLAS thread: its bits do not depend on how
+    many there are.
     """
 
     @functools.wraps(method)
     def wrapper(self, *args, **kwargs):
         before = dict(self.__dict__)
         try:
-            return method(self, *args, **kwargs)
+            with OneThreadBLAS():
+                return method(self, *args, **kwargs)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
