@@ -23,56 +23,103 @@ from skmtl._numba import thread_limit
 BLOCK_ROWS = 1024
 # Elements that must be touched before a second thread pays for waking it.
 WORTH_A_THREAD = 1 << 17
-_here = threading.local()  # not inherited: blocks do not cut themselves once more
+
+
+class _Here(threading.local):
+    """What each thread has for itself."""
+
+    team: Any = None  # not inherited: blocks do not cut themselves once more
+    depth = 0  # of `OneThreadBLAS`
+
+    def __init__(self):
+        self.allowed = {}  # of the libraries in which each thread has a number of its own
+
+
+_here = _Here()
 
 
 @cache
-def _controller():
-    return ThreadpoolController()  # scanning the loaded libraries takes milliseconds: do it once
+def _blas():
+    found = ThreadpoolController()  # scanning the loaded libraries takes milliseconds: do it once
+    return found.select(user_api="blas").lib_controllers
 
 
 def _blas_threads():
-    found = _controller().select(user_api="blas").lib_controllers
-    return max((lib.num_threads for lib in found), default=thread_limit())
+    """How many threads others allow BLAS."""
+    allowed = [_allowed_of(lib).get(lib) or lib.num_threads for lib in _blas()]
+    return max(allowed, default=thread_limit())
+
+
+def _allowed_of(lib):
+    by_thread = getattr(lib, "threading_layer", None) == "openmp"
+    return _here.allowed if by_thread else OneThreadBLAS._allowed
+
+
+def _set_threads(lib, n_threads):
+    """Set it, whoever set it last: threadpoolctl 3.8 heeds one thread and ignores others."""
+    let_go = getattr(lib, "clear_controlling_thread", lambda force: None)
+    let_go(force=True)
+    lib.set_num_threads(n_threads)
+    let_go(force=True)
 
 
 class OneThreadBLAS:
-    """Context in which BLAS uses one thread; counted, since threadpoolctl's limit is global."""
+    """Context in which BLAS uses one thread.
+
+    Most libraries have one number for the whole process: there the last to leave puts back what
+    was. What somebody else sets meanwhile is seen when the context is next entered: it is then
+    what will be put back.
+    """
 
     _lock = threading.Lock()
     _depth = 0
-    _limit: Any = None
-    #: Threads that BLAS was allowed before we came.
-    n_allowed = 1
+    _allowed: dict = {}  # by library
 
     def __enter__(self):
         cls = OneThreadBLAS
         with cls._lock:
-            if cls._depth == 0:
-                cls.n_allowed = _blas_threads()
-                cls._limit = _controller().limit(limits=1, user_api="blas")
-                cls._limit.__enter__()
+            for lib in _blas():
+                n_threads = lib.num_threads
+                if n_threads != 1 or lib not in _allowed_of(lib):
+                    _allowed_of(lib)[lib] = n_threads
+                if n_threads != 1:
+                    _set_threads(lib, 1)
             cls._depth += 1
-        _here.limits = getattr(_here, "limits", 0) + 1
+            _here.depth += 1
         return self
 
     def __exit__(self, *error):
-        _here.limits -= 1
-        with OneThreadBLAS._lock:
-            OneThreadBLAS._set_depth(OneThreadBLAS._depth - 1)
+        cls = OneThreadBLAS
+        with cls._lock:
+            _here.depth -= 1
+            cls._depth -= 1
+            if _here.depth == 0:
+                cls._put_back(_here.allowed)
+            if cls._depth == 0:
+                cls._put_back(cls._allowed)
 
-    @classmethod
-    def _set_depth(cls, depth):
-        cls._depth = depth
-        if depth == 0 and cls._limit is not None:
-            cls._limit.__exit__(None, None, None)
-            cls._limit = None
+    @staticmethod
+    def _put_back(allowed):
+        for lib, n_threads in allowed.items():
+            if lib.num_threads == 1 != n_threads:
+                _set_threads(lib, n_threads)
+        allowed.clear()
+
+
+def _begin_helper():
+    """In each thread of a team."""
+    _scratch.begin()
+    for lib in _blas():
+        if lib.num_threads != 1:  # each thread has a number of its own
+            _set_threads(lib, 1)
 
 
 def _after_fork_in_child():
     """Only the thread that forked lives on: no team of its own, no limits of the others."""
     _here.team = None
-    OneThreadBLAS._set_depth(getattr(_here, "limits", 0))
+    OneThreadBLAS._depth = _here.depth
+    if _here.depth == 0:
+        OneThreadBLAS._put_back(OneThreadBLAS._allowed)
     OneThreadBLAS._lock.release()
 
 
@@ -96,14 +143,14 @@ def workers(n_jobs=None):
     """
     with OneThreadBLAS(), _scratch.region():
         wanted = effective_n_jobs(n_jobs)
-        n_threads = min(wanted, thread_limit(), OneThreadBLAS.n_allowed) if wanted > 1 else 1
-        outer = getattr(_here, "team", None)
+        n_threads = min(wanted, thread_limit(), _blas_threads()) if wanted > 1 else 1
+        outer = _here.team
         try:
             if n_threads == 1:
                 _here.team = None
                 yield
             else:
-                with ThreadPoolExecutor(n_threads - 1, initializer=_scratch.begin) as pool:
+                with ThreadPoolExecutor(n_threads - 1, initializer=_begin_helper) as pool:
                     _here.team = Team(pool, n_threads)
                     yield
         finally:
@@ -152,7 +199,7 @@ def cut(n, size):
 
 def for_each(function, blocks):
     """``[function(block) for block in blocks]``, on the threads of ``workers`` if there are any."""
-    team = getattr(_here, "team", None)
+    team = _here.team
     if team is None or len(blocks) == 1:
         return [function(block) for block in blocks]
     return team.do(function, blocks)
@@ -170,7 +217,7 @@ def for_each_part(function, n, cost):
     cost : int
         Elements touched for each of them; little work is not cut.
     """
-    team = getattr(_here, "team", None)
+    team = _here.team
     if team is None or n * cost < 2 * WORTH_A_THREAD:
         function(slice(0, n))
     else:  # several parts a thread: none waits long for the last

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmtl import _gradients, _linalg
 from skmtl._objectives import Batch, Place, Step
-from skmtl._threads import BLOCK_ROWS, cut, for_each, workers
+from skmtl._threads import BLOCK_ROWS, OneThreadBLAS, cut, for_each, workers
 from skmtl._warn import warn
 
 # Elements of X gathered at once: of small batches several, which costs less than one by one.
@@ -267,7 +267,8 @@ def minimize(
     with workers(n_jobs), np.errstate(over="ignore", invalid="ignore"):
         while at.epoch < settings.max_iter and not at.stopped:
             watch.begin(at.epoch)
-            mean_loss = run_epoch(objective, params, state, data, settings, at, journal)
+            with OneThreadBLAS():  # once more: somebody may have let go of it
+                mean_loss = run_epoch(objective, params, state, data, settings, at, journal)
             at.loss_curve.append(mean_loss)
             if settings.dead_latents is not None and not settings.streamed:
                 before, after = at.epoch / settings.max_iter, (at.epoch + 1) / settings.max_iter

@@ -1,5 +1,6 @@
 """Threads: same bits for any number of them, no more than allowed, errors not lost."""
 
+import argparse
 import threading
 import time
 
@@ -129,3 +130,81 @@ def test_scratch_is_used_again_within_a_region_only():
         with _scratch.region():
             assert not np.shares_memory(again, _scratch.empty("a", (20, 4), np.float32))
     assert not np.shares_memory(again, _scratch.empty("a", (20, 4), np.float32))
+
+
+class Library:
+    """A BLAS whose number of threads is the process's or, with OpenMP, each thread's own."""
+
+    def __init__(self, threading_layer, n_threads):
+        self.threading_layer = threading_layer
+        self.numbers = threading.local() if threading_layer == "openmp" else argparse.Namespace()
+        self.default = self.numbers.n = n_threads
+
+    @property
+    def num_threads(self):
+        return getattr(self.numbers, "n", self.default)
+
+    def set_num_threads(self, n):
+        self.numbers.n = n
+
+
+@pytest.mark.parametrize("layer", ["pthreads", "openmp"])
+def test_every_thread_is_limited_and_the_last_lets_go(layer, monkeypatch):
+    lib = Library(layer, 4)
+    monkeypatch.setattr(_threads, "_blas", lambda: [lib])
+    monkeypatch.setattr(_threads, "thread_limit", lambda: 4)
+    both, go_on, seen = threading.Barrier(2), threading.Event(), []
+
+    def first():
+        with _threads.OneThreadBLAS():
+            both.wait(5)
+            seen.append(lib.num_threads)
+        both.wait(5)
+        go_on.wait(5)
+        seen.append(lib.num_threads)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    with _threads.OneThreadBLAS():
+        both.wait(5)
+        both.wait(5)  # the other has left
+        assert lib.num_threads == 1 and _threads._blas_threads() == 4
+        with _threads.workers(3):
+            assert set(_threads.for_each(lambda b: lib.num_threads, range(20))) == {1}
+    go_on.set()
+    thread.join(5)
+    assert lib.num_threads == 4 and seen == [1, 4]
+
+
+def test_a_number_that_somebody_sets_meanwhile_is_put_back(monkeypatch):
+    lib = Library("pthreads", 4)
+    monkeypatch.setattr(_threads, "_blas", lambda: [lib])
+    with _threads.OneThreadBLAS():
+        lib.set_num_threads(8)
+        with _threads.OneThreadBLAS():
+            assert lib.num_threads == 1
+        assert lib.num_threads == 1
+    assert lib.num_threads == 8
+    with _threads.OneThreadBLAS():
+        lib.set_num_threads(2)
+    assert lib.num_threads == 2
+
+
+def test_limits_of_other_threads_do_not_stand_in_the_way():
+    """Whoever controls BLAS as threadpoolctl sees it."""
+    wait, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with threadpool_limits(2, "blas"):
+            wait.set()
+            leave.wait(5)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    wait.wait(5)
+    try:
+        assert threads_used(1) == 1
+        assert _threads._blas_threads() == 2
+    finally:
+        leave.set()
+        thread.join()
