@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 COMMON = {"max_iter": 3, "tol": None, "learning_rate": 0.01, "random_state": 0}
 
 
-def run(code, *, timeout=180, cwd=None, **environment):
+def run(code, *, timeout=600, cwd=None, **environment):
     """What ``code`` prints in a new interpreter; a variable that is None is not set there."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     done = subprocess.run(
@@ -102,12 +102,7 @@ def digests(X=None, **params):
     return {name: digest(fit(name, e, X), X) for name, e in estimators(**params).items()}
 
 
-def digests_of(number=None):
-    """The same, as a job for a worker."""
-    return digests()
-
-
-def digests_in(code="", **environment):
-    """The same in a new interpreter, after ``code``."""
-    script = f"import json\nfrom tests.fresh import *\n{code}\nprint(json.dumps(digests()))"
-    return json.loads(run(script, **environment).splitlines()[-1])
+def digests_in(**environment):
+    """The same in a new interpreter."""
+    script = "import json\nfrom tests.fresh import digests\nprint(json.dumps(digests()))"
+    return json.loads(run(script, **environment))

@@ -1,6 +1,5 @@
 """Same seed, same bits: again, elsewhere, from any memory, by any number of threads."""
 
-import json
 import random
 import sys
 import threading
@@ -33,6 +32,7 @@ from skmtl.losses import _mixture
 from tests.fresh import COMMON, data, digest, digests, digests_in, estimators, fit, run
 from tests.instances import BALANCERS, DEAD_LATENTS, HEAD_PENALTIES, LOSSES, OPTIMIZERS, SPARSIFIERS
 
+compiled = pytest.mark.compiled
 ESTIMATORS = [SparseAutoencoderTransformer, MultiTaskSAEClassifier, MultiTaskSAERegressor]
 
 
@@ -53,6 +53,7 @@ def test_for_any_number_of_threads(expected, n_jobs, monkeypatch):
     assert digests(n_jobs=n_jobs) == expected
 
 
+@compiled
 @pytest.mark.parametrize("n_threads", ["1", "2"])
 def test_in_another_process(expected, n_threads):
     """Under another order of hashes, too."""
@@ -81,29 +82,14 @@ print(digest(est.fit(X, X[:, :2] > 0.5), X[:900]))
 """
 
 
+@compiled
 def test_for_any_number_of_blas_threads():
     """Large enough that BLAS would use them."""
     one, two = (run(BIG, OPENBLAS_NUM_THREADS=n, OMP_NUM_THREADS=n) for n in "12")
     assert one == two
 
 
-WORKERS = """
-from joblib import Parallel, delayed
-from tests.fresh import *
-
-if __name__ == "__main__":
-    expected = digests()
-    for backend in ("loky", "threading", "multiprocessing"):
-        done = Parallel(2, backend=backend, timeout=120)(delayed(digests_of)(i) for i in range(2))
-        assert done == [expected] * 2, backend
-    print(json.dumps(expected))
-"""
-
-
-def test_in_workers_of_joblib(expected):
-    assert json.loads(run(WORKERS)) == expected
-
-
+@compiled
 def test_of_rows_in_another_place(expected, tmp_path):
     X = data()[0]
     np.save(tmp_path / "X.npy", X)
@@ -114,6 +100,7 @@ def test_of_rows_in_another_place(expected, tmp_path):
         assert found == expected
 
 
+@compiled
 def test_of_sparse_rows_in_any_order():
     """CSR with int64 indices, with each row's entries in reverse; CSC; COO."""
     X = sp.csr_array(data()[0])
@@ -173,7 +160,8 @@ EVERY = {**estimators(), **dict(variants())}
 @pytest.mark.parametrize("name", EVERY)
 def test_whatever_the_memory_held(name, monkeypatch):
     """Nothing is read before it is written; nothing in use is given to another; no bit depends
-    on where an array begins."""
+    on where an array begins. Without a compiler this holds for arrays inside kernels, too.
+    """
     X = data()[0] / 4  # within [0, 1], as some losses ask
     expected = digest(fit(name, EVERY[name], X), X)
     for fill, offset in ((np.nan, 8), (-1e3, 40)):
@@ -214,6 +202,7 @@ def test_a_generator_of_ones_own(cls):
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(start(np.random.RandomState(3)), first)
     np.testing.assert_array_equal(start(3), first)
+    start(np.random.RandomState(np.random.PCG64(3)))
     np.random.seed(3)
     np.testing.assert_array_equal(start(None), first)
     np.testing.assert_array_equal(start(None), second)
@@ -229,6 +218,7 @@ MODULES += [_objectives, _refine, _ridge, _selection, _training, _mixture]
 NUMERIC = {module.__file__ for module in MODULES}
 
 
+@compiled
 @pytest.mark.parametrize("name", estimators())
 def test_all_products_use_one_blas_thread(name):
     """Every call of a numeric function, from the start of a fit to its end and afterwards."""
