@@ -39,7 +39,7 @@ def test_order_of_rows():
 
 
 def test_rows_held_out():
-    out = held_out(np.ones(12, bool), 0.25, 0)
+    out = held_out(np.ones(12, bool), 0.25, SEEDS_OF_FITS[0])
     assert np.flatnonzero(out).tolist() == HELD_OUT
 
 
