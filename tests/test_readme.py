@@ -9,6 +9,7 @@ import pytest
 README = Path(__file__).parent.parent / "README.md"
 
 
+@pytest.mark.compiled
 @pytest.mark.filterwarnings("error")
 def test_code_of_the_first_screen(capsys):
     code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL).group(1)
@@ -17,6 +18,7 @@ def test_code_of_the_first_screen(capsys):
     assert float(capsys.readouterr().out) > 0.9
 
 
+@pytest.mark.compiled
 def test_examples_of_the_guide():
     result = doctest.testfile(str(README.parent / "docs" / "guide.rst"), module_relative=False)
     assert result.attempted > 5 and result.failed == 0
