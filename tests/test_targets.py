@@ -239,3 +239,9 @@ def test_rare_classes_reach_as_many_folds_as_they_can(rng):
     codes[rng.choice(200, 5, replace=False), 5] = 1  # five rows for five folds
     fold = stratified_folds(codes, [40] * 5, rng)
     assert sorted(fold[codes[:, 5] == 1]) == [0, 1, 2, 3, 4]
+
+
+def test_floats_beyond_integers_are_refused_without_a_warning():
+    """An example that the properties found: scikit-learn casts them to see whether they are whole."""
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        TaskLabels.learn(np.array([1e300, 0.0]))
