@@ -136,7 +136,13 @@ def test_weight_decay_reaches_the_heads(digits):
     norms = [
         np.linalg.norm(
             MultiTaskSAEClassifier(
-                8, max_iter=10, tol=None, learning_rate=0.01, weight_decay=w, random_state=0
+                8,
+                max_iter=10,
+                batch_size=50,
+                tol=None,
+                learning_rate=0.01,
+                weight_decay=w,
+                random_state=0,
             )
             .fit(X, Y)
             .task_coef_[0]
@@ -161,7 +167,7 @@ def test_progress_goes_from_zero_to_one(digits):
     X, _ = digits
     Recorder.seen = []
     model = SparseAutoencoderTransformer(
-        4, sparsifier=Recorder(), batch_size=600, max_iter=4, tol=None
+        4, sparsifier=Recorder(), batch_size=len(X) // 3, max_iter=4, tol=None
     )
     model.fit(X)
     assert_allclose(Recorder.seen, (np.arange(12) + 0.5) / 12)

@@ -242,6 +242,6 @@ def test_rare_classes_reach_as_many_folds_as_they_can(rng):
 
 
 def test_floats_beyond_integers_are_refused_without_a_warning():
-    """An example that the properties found: scikit-learn casts them to see whether they are whole."""
+    """The properties found that: scikit-learn casts them, to see whether they are whole."""
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         TaskLabels.learn(np.array([1e300, 0.0]))
