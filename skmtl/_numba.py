@@ -1,7 +1,10 @@
 """How every kernel is compiled, and what Numba says about threads."""
 
+import functools
 import os
+import signal
 import sys
+import threading
 import warnings
 from typing import Any
 
@@ -40,7 +43,28 @@ def kernel(function):
         compiled._cache = CompiledFiles(function, __file__, _warn_once)
     except Unusable as error:
         _warn_once(error)
+    compiled.compile = _before_interrupts(compiled.compile)
     return compiled
+
+
+def _before_interrupts(compile):
+    """Ctrl-C during a compilation is heard at its end: in the middle Numba may swallow it."""
+
+    @functools.wraps(compile)
+    def wrapper(signature):
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or not callable(handler):
+            return compile(signature)
+        heard: list = []
+        signal.signal(signal.SIGINT, lambda *signal_and_frame: heard.append(signal_and_frame))
+        try:
+            return compile(signature)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+            if heard:
+                handler(*heard[0])
+
+    return wrapper
 
 
 def _warn_once(error):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import stat
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import skmtl
 from skmtl import _compiled
 from skmtl._linalg import _moments
+from skmtl._numba import _before_interrupts
 from skmtl._softmax_heads import softmax
 from tests.fresh import run
 
@@ -259,3 +261,16 @@ def test_files_can_be_flushed(tmp_path):
     assert files.load("key") == (1, "two") and files.load("other") is None
     files.flush()
     assert files.load("key") is None and not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_is_heard_when_a_kernel_is_compiled():
+    compiled = []
+
+    def compile(signature):
+        os.kill(os.getpid(), signal.SIGINT)
+        compiled.append(signature)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        _before_interrupts(compile)("float64")
+    assert compiled == ["float64"] and signal.getsignal(signal.SIGINT) is before
