@@ -24,6 +24,7 @@ class Writer:
     def __init__(self, name, kinds=None):
         self.kinds = KINDS if kinds is None else kinds
         self.arrays, self._index, self.path = [], {}, [name]
+        self.memo: dict = {}  # what kinds remember
 
     def put(self, value, step=""):
         """The node of a value; ``step`` is how to get there from the one around it."""
@@ -38,11 +39,11 @@ class Writer:
             return value
         if own is int and abs(value) < LARGEST:
             return value
-        if own is list and not _floats(value):
-            return [self.put(item, f"[{i}]") for i, item in enumerate(value)]
         for kind, (fits, write, _) in self.kinds.items():
             if fits(value):
                 return {kind: write(value, self)}
+        if own is list:
+            return [self.put(item, f"[{i}]") for i, item in enumerate(value)]
         raise self.refusal(value)
 
     def array(self, array):
@@ -67,6 +68,7 @@ class Reader:
     def __init__(self, arrays, kinds=None):
         self.kinds = KINDS if kinds is None else kinds
         self.arrays, self.unused = arrays, set(range(len(arrays)))
+        self.memo: dict = {}
 
     def get(self, node):
         if node is None or isinstance(node, bool | str | float):
@@ -80,7 +82,7 @@ class Reader:
         return self.kinds[kind][2](payload, self)
 
     def array(self, index):
-        self.unused.discard(_whole(index, len(self.arrays)))
+        self.unused.discard(whole(index, len(self.arrays)))
         return self.arrays[index]
 
 
@@ -95,7 +97,7 @@ def _list(node, length=None):
     return need(node, isinstance(node, list) and length in (None, len(node)))
 
 
-def _whole(node, stop):
+def whole(node, stop):
     return need(node, type(node) is int and 0 <= node < stop)
 
 
@@ -141,18 +143,18 @@ def _write_floats(value, writer):
 
 def _read_floats(node, reader):
     array = reader.array(node)
-    return _need_array(array, array.ndim == 1 and array.dtype == np.float64).tolist()
+    return need_array(array, array.ndim == 1 and array.dtype == np.float64).tolist()
 
 
 # --- arrays -----------------------------------------------------------------------------------
 
 
-def _need_array(array, holds):
+def need_array(array, holds):
     need(f"an array of shape {array.shape} and dtype {array.dtype}", holds)
     return array
 
 
-def _is_array(value):
+def is_array(value):
     return type(value) in (np.ndarray, np.memmap) and can_store(value.dtype)
 
 
@@ -174,7 +176,7 @@ def _write_scalar(value, writer):
 
 def _read_scalar(node, reader):
     array = reader.array(node)
-    return _need_array(array, array.ndim == 0)[()]
+    return need_array(array, array.ndim == 0)[()]
 
 
 def _is_objects(value):
@@ -187,7 +189,7 @@ def _write_objects(value, writer):
 
 def _read_objects(node, reader):
     shape, items = _list(node, 2)
-    shape = [_whole(n, 2**31) for n in _list(shape)]
+    shape = [whole(n, 2**31) for n in _list(shape)]
     need(shape, len(shape) <= 32 and math.prod(shape) == len(_list(items)))
     array = np.empty(shape, dtype=object)
     for i, item in enumerate(items):
@@ -210,7 +212,7 @@ def _write_generator(value, writer):
 
 def _read_generator(node, reader):
     numbers = zip(_list(node, 4), (2**128, 2**128, 2, 2**32), strict=True)
-    state, inc, has_uint32, uinteger = (_whole(n, stop) for n, stop in numbers)
+    state, inc, has_uint32, uinteger = (whole(n, stop) for n, stop in numbers)
     bits = np.random.PCG64(0)
     bits.state = {
         "bit_generator": "PCG64",
@@ -240,7 +242,7 @@ def _read_random_state(node, reader):
     well_formed = isinstance(key, np.ndarray) and key.dtype == np.uint32 and key.shape == (624,)
     need(node, well_formed and type(gauss) is float)
     random_state = np.random.RandomState(0)
-    position, has_gauss = _whole(position, 625), _whole(has_gauss, 2)
+    position, has_gauss = whole(position, 625), whole(has_gauss, 2)
     random_state.set_state(("MT19937", key, position, has_gauss, gauss))
     return random_state
 
@@ -251,7 +253,7 @@ KINDS: dict = {
     "floats": (_floats, _write_floats, _read_floats),
     "tuple": (lambda value: type(value) is tuple, _write_tuple, _read_tuple),
     "dict": (lambda value: type(value) is dict, _write_dict, _read_dict),
-    "array": (_is_array, _write_array, _read_array),
+    "array": (is_array, _write_array, _read_array),
     "scalar": (_is_scalar, _write_scalar, _read_scalar),
     "objects": (_is_objects, _write_objects, _read_objects),
     "generator": (_is_generator, _write_generator, _read_generator),

@@ -1,4 +1,4 @@
-"""Objects of our own classes <-> what JSON can say: the kind that model files have besides.
+"""Objects of our own classes <-> what JSON can say: a kind that model files have besides.
 
 {"object": {"TopK": {"k": 8}}}: the class by its name in `CLASSES`, and its parameters or fields. A
 class of ours needs a line in `_classes` alone.
@@ -9,6 +9,7 @@ from functools import cache
 from inspect import signature
 
 from skmtl._archive import Refused
+from skmtl._files import _lists
 from skmtl._files._classes import CLASSES, ESTIMATORS, name_of
 from skmtl._values import KINDS as PLAIN
 from skmtl._values import need
@@ -61,4 +62,4 @@ def _parameters(cls):
     return signature(cls).parameters.keys()
 
 
-KINDS = {**PLAIN, "object": (_is_ours, _write_object, _read_object)}
+KINDS = {**PLAIN, **_lists.KIND, "object": (_is_ours, _write_object, _read_object)}

@@ -260,3 +260,40 @@ def test_unfitted_parts_are_not_half_a_fit():
     est._params = {}
     with pytest.raises(ValueError, match="as a fit leaves it"):
         skmtl.save(est, io.BytesIO())
+
+
+LISTS = {
+    "entries left over": lambda shapes, which, flat: shapes.__setitem__(0, 1),
+    "more entries than there are": lambda shapes, which, flat: shapes.__setitem__(0, 9),
+    "a shape below zero": lambda shapes, which, flat: shapes.__setitem__(0, -2),
+    "a shape beyond all bounds": lambda shapes, which, flat: shapes.__setitem__(0, 2**62),
+    "an array that is not there": lambda shapes, which, flat: which.__setitem__(0, 1),
+    "one before the first": lambda shapes, which, flat: which.__setitem__(0, -1),
+}
+
+
+@pytest.mark.parametrize("what", LISTS)
+def test_lists_of_arrays(what, data):
+    def change(parts, arrays):
+        own = parts["classes_"]["arrays"]
+        for i in own:
+            arrays[i] = arrays[i].copy()
+        LISTS[what](*(arrays[i] for i in own))
+
+    assert "where save never writes it" in refusal(with_model(data, change))
+
+
+@pytest.mark.parametrize("node", [3, [], [0, 1], [0, 1, "2"], [0, 1, 10**6], [0, 1, -1], {"a": 1}])
+def test_lists_of_arrays_that_are_none(node, data):
+    def change(parts, arrays):
+        parts["classes_"] = {"arrays": node}
+
+    assert "where save never writes it" in refusal(with_model(data, change))
+
+
+def test_lists_of_too_many_arrays(data):
+    def change(parts, arrays):
+        arrays += [np.ones((6000, 1), np.int64), np.zeros(6000, np.int64), np.zeros(6000)]
+        parts["classes_"] = {"arrays": [len(arrays) - 3, len(arrays) - 2, len(arrays) - 1]}
+
+    assert "where save never writes it" in refusal(with_model(data, change))

@@ -337,6 +337,19 @@ def test_refused_where_it_could_not_be_loaded(X):
         saved(SparseAutoencoderTransformer(nested_sizes=[1] * 100_000))
 
 
+@pytest.mark.parametrize("labels", [int, str])
+def test_a_thousand_tasks(labels, X):
+    Y = np.random.default_rng(0).integers(0, 2, (40, 1000)).astype(labels)
+    est = MultiTaskSAEClassifier(8, max_iter=1, random_state=0).fit(X, Y)
+    loaded = there_and_back(est)
+    assert_same(loaded, est)
+    assert loaded.classes_[7] is loaded._targets.classes[7]
+    assert saved(loaded) == saved(est)
+    est.classes_ = [array.copy() for array in 3 * est.classes_]
+    with pytest.raises(ValueError, match="at most 5000 arrays in lists"):
+        saved(est)
+
+
 def test_many_values_are_kept_as_arrays(X):
     est = SparseAutoencoderTransformer(**QUICK).fit(X)
     est.loss_curve_ = np.linspace(0, 1, 100_000).tolist()
