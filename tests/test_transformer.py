@@ -277,15 +277,18 @@ def test_weight_decay_of_a_mixture_without_encoder(digits):
 def test_blocks_run_in_threads_and_keep_order():
     import threading
 
-    seen = set()
+    n_threads = min(2, _threads.thread_limit(), _threads._blas_threads())
+    seen, all_there = set(), threading.Barrier(n_threads, timeout=60)
 
     def f(block):
-        seen.add(threading.get_ident())
+        if threading.get_ident() not in seen:
+            seen.add(threading.get_ident())
+            all_there.wait()
         return block.start
 
     n = 40 * _threads.BLOCK_ROWS + 1
     assert _threads.map_row_blocks(f, n, n_jobs=2) == list(range(0, n, _threads.BLOCK_ROWS))
-    assert threading.get_ident() not in seen
+    assert len(seen) == n_threads and threading.get_ident() in seen
 
 
 def test_blas_limit_is_counted():
