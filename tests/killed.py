@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import suppress
 
 import numpy as np
 
@@ -81,8 +82,9 @@ def fits(n_kills, path):
             warnings.simplefilter("error")  # the newest can be read, or is not there
             _checkpoint.read(path)
         if result:  # it was faster: from the beginning again
-            os.unlink(path)
-            os.unlink(path + ".previous")
+            for each in (path, path + ".previous"):
+                with suppress(FileNotFoundError):  # killed between two renames, and done since
+                    os.unlink(each)
         n_left -= not result
     print(expected)
 

@@ -113,7 +113,7 @@ def _of_first_fit(tasks):
 def _members(estimator):
     """``params`` and ``state`` of the model, or of each member where it is an ensemble."""
     members = [(estimator._params, estimator._state)]
-    if hasattr(estimator, "_members"):
+    if type(estimator) in TARGETS:
         _must(type(estimator._members) is list, "_members")
         members += estimator._members
     return members
