@@ -95,10 +95,18 @@ def write(file, model, arrays, limited=True):
             crc = zlib.crc32(part, crc)
         header = _local(name, size, crc)
         for part in (header, *parts):
-            file.write(part)
+            _write_all(file, part)
         directory += _central(name, size, crc, offset)
         offset += len(header) + size
-    file.write(directory + _end(len(members), len(directory), offset))
+    _write_all(file, directory + _end(len(members), len(directory), offset))
+
+
+def _write_all(file, data):
+    """Unbuffered files may write less than they are given, and say so."""
+    data = memoryview(data)
+    while len(data):
+        n_written = file.write(data)
+        data = data[len(data) if n_written is None else n_written :]
 
 
 def manifest_of(model, specs, limited=True):

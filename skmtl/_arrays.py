@@ -7,6 +7,7 @@ nobody has written to what came in.
 import re
 from contextlib import contextmanager
 from functools import partial
+from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
@@ -95,6 +96,15 @@ def check_matrix(X, name, check=None, **options):
     return X
 
 
+def _check_lil(X):
+    """SciPy copies as many values as the columns say there are."""
+    for columns, values in zip(X.rows, X.data, strict=True):
+        if len(columns) != len(values):
+            raise ValueError(f"{len(columns)} columns and {len(values)} values in a row")
+        if not all(isinstance(j, Integral) for j in columns):
+            raise ValueError("a column that is no integer")
+
+
 def check_sparse_format(X, name):
     """The sparse array with its indices in range: others would read foreign memory.
 
@@ -109,11 +119,18 @@ def check_sparse_format(X, name):
             X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
             X.check_format(full_check=True)
         elif X.format == "coo":
+            for index in X.coords:
+                if index.dtype.kind not in "iu":
+                    raise ValueError(f"indices of type {index.dtype}")
             X = type(X)((X.data, X.coords), shape=X.shape)
             for axis, (index, size) in enumerate(zip(X.coords, X.shape, strict=True)):
                 if len(index) and not (index.min() >= 0 and index.max() < size):
                     raise ValueError(f"index out of range on axis {axis}")
         else:
+            if X.format == "dia":
+                X = type(X)((X.data, X.offsets), shape=X.shape)
+            elif X.format == "lil":
+                _check_lil(X)
             X = X.tocsr()
             X.check_format(full_check=True)
     except (ValueError, IndexError, OverflowError) as error:

@@ -15,6 +15,8 @@ def replacing(path, previous=None):
     same folder, the old file is kept there, and may for a moment be there alone.
     """
     path = os.path.realpath(path)
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{path!r} must be a file to be replaced; it is a folder.")
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{token_hex(8)}.tmp")  # a rename is atomic in there
     try:

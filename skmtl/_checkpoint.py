@@ -128,7 +128,7 @@ class FileJournal(Journal):
     """Keeps the entries of a fit in a file, and begins with those that are there already."""
 
     def __init__(self, checkpoint, fit):
-        self.path = os.path.realpath(os.fspath(checkpoint.path))
+        self.path = _file(checkpoint.path)
         self.every, self.seconds, self.fit = checkpoint.every, None, fit
         if isinstance(self.every, str):
             self.seconds = float(self.every[:-1])
@@ -189,6 +189,17 @@ class FileJournal(Journal):
             return []
         _check_same(self.path, snapshot["fit"], self.fit)
         return snapshot["entries"]
+
+
+def _file(path):
+    """The absolute path, which must not be that of a folder: snapshots move what is there away."""
+    path = os.fspath(path)
+    if not isinstance(path, str) or "\0" in path or os.path.isdir(os.path.realpath(path)):
+        raise ValueError(
+            f"checkpoint must be the path of a file; got {path!r}, which is a folder or no path. "
+            "Name a file in a folder."
+        )
+    return os.path.realpath(path)
 
 
 def _put_back(loop, name, kept):

@@ -28,8 +28,7 @@ def transactional(method):
             with OneThreadBLAS():
                 return method(self, *args, **kwargs)
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            self.__dict__ = before  # at once: a second interrupt finds all or nothing done
             raise
 
     return wrapper

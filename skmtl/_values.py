@@ -85,6 +85,11 @@ class Reader:
         self.unused.discard(whole(index, len(self.arrays)))
         return self.arrays[index]
 
+    def array_of_its_own(self, index):
+        """One that is looked up once, because its entries are copied."""
+        need(index, whole(index, len(self.arrays)) in self.unused)
+        return self.array(index)
+
 
 def need(node, holds):
     """The node, if what must hold of it does."""
@@ -142,7 +147,7 @@ def _write_floats(value, writer):
 
 
 def _read_floats(node, reader):
-    array = reader.array(node)
+    array = reader.array_of_its_own(node)
     return need_array(array, array.ndim == 1 and array.dtype == np.float64).tolist()
 
 
@@ -175,7 +180,7 @@ def _write_scalar(value, writer):
 
 
 def _read_scalar(node, reader):
-    array = reader.array(node)
+    array = reader.array_of_its_own(node)
     return need_array(array, array.ndim == 0)[()]
 
 

@@ -477,3 +477,15 @@ def test_the_example_of_the_docs():
     page = Path(__file__).parent.parent / "docs" / "reliability.rst"
     result = doctest.testfile(str(page), module_relative=False)
     assert result.attempted > 5 and result.failed == 0
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("name", ["", ".", "folder", "a\0b"])
+def test_a_folder_is_left_where_it_is(name, resume, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    est = SparseAutoencoderTransformer(4, checkpoint=Checkpoint(name, resume=resume))
+    with pytest.raises(ValueError, match="checkpoint must be the path of a file"):
+        est.fit(np.random.default_rng(0).random((20, 3)))
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["inside"]

@@ -18,7 +18,7 @@ MOST = 5000
 def _fits(value):
     if type(value) is not list or len(value) < 2 or not all(map(is_array, value)):
         return False
-    return all(a.ndim == value[0].ndim > 0 and a.flags.c_contiguous for a in value)
+    return all(a.ndim == value[0].ndim in range(1, 5) and a.flags.c_contiguous for a in value)
 
 
 def _write(value, writer):
@@ -55,7 +55,7 @@ def _read(node, reader):
 
 def _cut_up(shapes, which, *flat):
     """Arrays of these shapes, each from the one of ``flat`` that ``which`` says."""
-    need_array(shapes, shapes.dtype == np.int64 and 0 < shapes.shape[1] <= 32)
+    need_array(shapes, shapes.dtype == np.int64 and 0 < shapes.shape[1] <= 4)
     need_array(which, which.dtype == np.int64 and which.shape == shapes.shape[:1])
     for array in flat:
         need_array(array, array.ndim == 1)

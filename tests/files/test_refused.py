@@ -297,3 +297,12 @@ def test_lists_of_too_many_arrays(data):
         parts["classes_"] = {"arrays": [len(arrays) - 3, len(arrays) - 2, len(arrays) - 1]}
 
     assert "where save never writes it" in refusal(with_model(data, change))
+
+
+@pytest.mark.parametrize("kind, array", [("scalar", np.array("x" * 9)), ("floats", np.ones(9))])
+def test_entries_that_are_copied_are_looked_up_once(kind, array, data):
+    def change(parts, arrays):
+        arrays.append(array)
+        parts["loss_curve_"] = [{kind: len(arrays) - 1}] * 2
+
+    assert "where save never writes it" in refusal(with_model(data, change))

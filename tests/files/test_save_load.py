@@ -242,6 +242,16 @@ def test_file_objects(X, tmp_path):
         skmtl.load(open(tmp_path / "two", "rb"))
 
 
+def test_file_that_takes_a_little_at_a_time(X):
+    class Slow(io.BytesIO):
+        def write(self, data):
+            return super().write(bytes(data[:1000]))
+
+    est, slow = SparseAutoencoderTransformer(**QUICK).fit(X), Slow()
+    skmtl.save(est, slow)
+    assert slow.getvalue() == saved(est)
+
+
 def test_file_replaced_whole_or_not_at_all(X, tmp_path, monkeypatch):
     est = SparseAutoencoderTransformer(**QUICK)
     path = tmp_path / "model"

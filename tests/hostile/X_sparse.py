@@ -173,11 +173,15 @@ def at(part, place, value):
     return change
 
 
-def listed(column):
+def listed(*columns, n_values=None):
     def change(A):
-        A.rows[3], A.data[3] = [column], [1.0]
+        A.rows[3], A.data[3] = list(columns), [1.0] * (n_values or len(columns))
 
     return change
+
+
+def floating_places(A):
+    A.coords = A.coords[0], A.coords[1] + 0.7
 
 
 def shorter(part, by=1):
@@ -275,6 +279,35 @@ REFUSED = [
     ),
     refused("LIL, column 99 of 4", lambda: changed(listed(99), "lil"), BROKEN, CODES, apart=True),
     refused("LIL, column -5", lambda: changed(listed(-5), "lil"), BROKEN, CODES, apart=True),
+    refused("LIL, column 2.5", lambda: changed(listed(2.5), "lil"), BROKEN, CODES, apart=True),
+    refused(
+        "LIL, more values than columns",
+        lambda: changed(listed(0, 1, n_values=4), "lil"),
+        BROKEN,
+        CODES,
+        apart=True,
+    ),
+    refused(
+        "LIL, more columns than values",
+        lambda: changed(listed(0, 1, 2, n_values=1), "lil"),
+        BROKEN,
+        CODES,
+        apart=True,
+    ),
+    refused(
+        "DIA, fewer offsets than diagonals",
+        lambda: changed(shorter("offsets", 2), "dia"),
+        BROKEN,
+        CODES,
+        apart=True,
+    ),
+    refused(
+        "COO, places that are floats",
+        lambda: changed(floating_places, "coo"),
+        BROKEN,
+        CODES,
+        apart=True,
+    ),
     refused(
         "CSR with NaN", lambda: changed(at("data", 3, np.nan)), "Input {name} contains NaN", CODES
     ),
