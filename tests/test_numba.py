@@ -6,12 +6,13 @@ import signal
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import skmtl
 from skmtl import _compiled
 from skmtl._linalg import _moments
-from skmtl._numba import _before_interrupts
+from skmtl._numba import kernel
 from skmtl._softmax_heads import softmax
 from tests.fresh import run
 
@@ -263,14 +264,17 @@ def test_files_can_be_flushed(tmp_path):
     assert files.load("key") is None and not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_is_heard_when_a_kernel_is_compiled():
-    compiled = []
+def test_ctrl_c_is_heard_when_a_kernel_is_compiled(monkeypatch):
+    @kernel
+    def twice(values):
+        for i in range(len(values)):
+            values[i] *= 2
 
-    def compile(signature):
+    def interrupted(*args):
         os.kill(os.getpid(), signal.SIGINT)
-        compiled.append(signature)
 
+    monkeypatch.setattr(twice._cache, "load_overload", interrupted)
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        _before_interrupts(compile)("float64")
-    assert compiled == ["float64"] and signal.getsignal(signal.SIGINT) is before
+        twice(np.ones(3))
+    assert len(twice.signatures) == 1 and signal.getsignal(signal.SIGINT) is before

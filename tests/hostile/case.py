@@ -67,7 +67,7 @@ def judge(call, error=None):
             call()
     except Wrong as wrong:
         return Happened("SILENT WRONG", str(wrong))
-    except Exception as raised:
+    except Exception as raised:  # whatever a user would meet is judged
         message = f"{type(raised).__name__}: {raised}"
         clear = isinstance(raised, ValueError | TypeError) and error is not None
         if clear and re.search(error, str(raised)):
