@@ -29,9 +29,9 @@ class _Here(threading.local):
     """What each thread has for itself."""
 
     team: Any = None  # not inherited: blocks do not cut themselves once more
-    depth = 0  # of `OneThreadBLAS`
 
     def __init__(self):
+        self.inside = set()  # as in `OneThreadBLAS`
         self.allowed = {}  # of the libraries in which each thread has a number of its own
 
 
@@ -69,34 +69,43 @@ class OneThreadBLAS:
     Most libraries have one number for the whole process: there the last to leave puts back what
     was. What somebody else sets meanwhile is seen when the context is next entered: it is then
     what will be put back.
+
+    Ctrl-C may come at either end of a ``with``, where nothing guards it. So leaving is done once
+    however often it is begun, and the finalizer begins it where it was not finished.
     """
 
-    _lock = threading.Lock()
-    _depth = 0
+    _lock = threading.RLock()  # a finalizer may run anywhere, in here too
+    _inside: set = set()  # a mark for each that was entered and not left
+    _mark = None
     _allowed: dict = {}  # by library
 
     def __enter__(self):
-        cls = OneThreadBLAS
+        cls, self._mark, self._of_thread = OneThreadBLAS, object(), _here.inside
         with cls._lock:
+            cls._inside.add(self._mark)  # first: nothing is put back from now on
+            _here.inside.add(self._mark)
             for lib in _blas():
                 n_threads = lib.num_threads
                 if n_threads != 1 or lib not in _allowed_of(lib):
                     _allowed_of(lib)[lib] = n_threads
                 if n_threads != 1:
                     _set_threads(lib, 1)
-            cls._depth += 1
-            _here.depth += 1
         return self
 
     def __exit__(self, *error):
         cls = OneThreadBLAS
         with cls._lock:
-            _here.depth -= 1
-            cls._depth -= 1
-            if _here.depth == 0:
+            cls._inside.discard(self._mark)
+            self._of_thread.discard(self._mark)
+            if not _here.inside:
                 cls._put_back(_here.allowed)
-            if cls._depth == 0:
+            if not cls._inside:
                 cls._put_back(cls._allowed)
+        self._mark = None
+
+    def __del__(self):
+        if self._mark is not None:
+            self.__exit__()
 
     @staticmethod
     def _put_back(allowed):
@@ -117,8 +126,8 @@ def _begin_helper():
 def _after_fork_in_child():
     """Only the thread that forked lives on: no team of its own, no limits of the others."""
     _here.team = None
-    OneThreadBLAS._depth = _here.depth
-    if _here.depth == 0:
+    OneThreadBLAS._inside.intersection_update(_here.inside)
+    if not _here.inside:
         OneThreadBLAS._put_back(OneThreadBLAS._allowed)
     OneThreadBLAS._lock.release()
 
@@ -146,15 +155,18 @@ def workers(n_jobs=None):
         n_threads = min(wanted, thread_limit(), _blas_threads()) if wanted > 1 else 1
         outer = _here.team
         try:
-            if n_threads == 1:
-                _here.team = None
-                yield
-            else:
-                with ThreadPoolExecutor(n_threads - 1, initializer=_begin_helper) as pool:
-                    _here.team = Team(pool, n_threads)
+            try:
+                if n_threads == 1:
+                    _here.team = None
                     yield
+                else:
+                    with ThreadPoolExecutor(n_threads - 1, initializer=_begin_helper) as pool:
+                        _here.team = Team(pool, n_threads)
+                        yield
+            finally:
+                _here.team = outer
         finally:
-            _here.team = outer
+            _here.team = outer  # Ctrl-C may have come just before that
 
 
 class Team:

@@ -103,7 +103,7 @@ def in_child(work):
 
 def child():
     assert threading.active_count() == 1
-    assert _threads.OneThreadBLAS._depth == 0 and blas_threads() == before
+    assert not _threads.OneThreadBLAS._inside and blas_threads() == before
     assert fit_and_hash() == expected
     assert blas_threads() == before
 
@@ -134,7 +134,7 @@ class Forking(Watching):
 
 parent, done = os.getpid(), []
 found = digest(fit("classifier", watched().set_params(balancer=Forking())))  # in the midst of one
-assert blas_threads() == before and _threads.OneThreadBLAS._depth == 0
+assert blas_threads() == before and not _threads.OneThreadBLAS._inside
 if done[0] == 0:
     os._exit(found != expected)
 assert found == expected and os.waitpid(done[0], 0)[1] == 0

@@ -227,7 +227,7 @@ def test_all_products_use_one_blas_thread(name):
 
     def watch(frame, event, argument):
         if event == "call" and frame.f_code.co_filename in NUMERIC:
-            (seen if _threads.OneThreadBLAS._depth else free).add(frame.f_code.co_name)
+            (seen if _threads.OneThreadBLAS._inside else free).add(frame.f_code.co_name)
 
     estimator = estimators(n_jobs=2, max_iter=1)[name]
     threading.setprofile(watch)

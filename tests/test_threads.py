@@ -1,6 +1,8 @@
 """Threads: same bits for any number of them, no more than allowed, errors not lost."""
 
 import argparse
+import contextlib
+import sys
 import threading
 import time
 
@@ -208,3 +210,42 @@ def test_limits_of_other_threads_do_not_stand_in_the_way():
     finally:
         leave.set()
         thread.join()
+
+
+class RaisesAtLine:
+    """A trace function that raises at the n-th call or line in some files."""
+
+    def __init__(self, n, files):
+        self.n_left, self.files = n, files
+
+    def __call__(self, frame, event, argument):
+        if frame.f_code.co_filename in self.files:
+            self.n_left -= event != "return"  # no signal comes in the middle of a yield
+            if self.n_left == 0 and event != "return":
+                raise KeyboardInterrupt
+            return self
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a finalizer
+def test_ctrl_c_at_either_end_of_a_context(monkeypatch):
+    """At each call and line of what holds BLAS at one thread: it gets its threads back."""
+    lib = Library("pthreads", 4)
+    monkeypatch.setattr(_threads, "_blas", lambda: [lib])
+    files = {_threads.__file__, contextlib.__file__}
+    before, n = sys.gettrace(), 0
+    while True:
+        n += 1
+        raises = RaisesAtLine(n, files)
+        sys.settrace(raises)
+        try:
+            with _threads.OneThreadBLAS(), _threads.workers(2):
+                _threads.for_each(lambda b: lib.num_threads, range(4))
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert lib.num_threads == 4 and not _threads.OneThreadBLAS._inside, n
+        assert _threads._here.team is None, n
+        if raises.n_left > 0:
+            break
+    assert n > 100
