@@ -83,7 +83,7 @@ class Progress:
     epoch: int = 0
     batch: int = 0  # how many batches of the epoch are done,
     total: float = 0.0  # the sum of their losses times their rows,
-    drawn_by: Any = None  # and the generator as it was when the epoch's batches were drawn
+    drawn_by: Any = None  # and the generator's state when the epoch's batches were drawn
     loss_curve: list = field(default_factory=list)  # mean loss of each epoch
     validation_curve: list = field(default_factory=list)
     best: float = np.inf  # the least watched loss so far,
@@ -161,12 +161,14 @@ def run_epoch(objective, params, state, data, settings, at, journal):
     Returns the mean loss. ``state["fired"]``, (m,), is afterwards the weighted share of the rows
     on which each latent fired, each row under the parameters of its step.
     """
+    rng = state["rng"]
     if at.batch == 0:
-        at.total, at.drawn_by, rng = 0.0, deepcopy(state["rng"]), state["rng"]
+        at.total, at.drawn_by = 0.0, rng.bit_generator.state
         state["fired"] = np.zeros(len(params["b_enc"]))
         state.setdefault("idle", np.zeros(len(params["b_enc"]), np.int64))
     else:
-        rng = deepcopy(at.drawn_by)
+        rng = deepcopy(rng)
+        rng.bit_generator.state = at.drawn_by
     index_sets = minibatches(data.n_rows, settings.batch_size, rng, data.groups)
     n_batches = len(index_sets)
     for index, batch, weight in batches(data, index_sets[at.batch :]):
