@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skmtl import _linalg, _scratch
+from skmtl import _layouts, _linalg, _scratch
 from skmtl._gradients import add_gradient, formed, stacked
 
 
@@ -115,7 +115,7 @@ def pre_of(params, fwd, latents):
 
 def encoder_backward(params, rows, shifted, adj, grads):
     """From ``adj.pre`` to the gradients of ``W_enc``, ``b_enc`` and, where shifted, ``b_dec``."""
-    d_pre = _linalg.join(adj.pre)
+    d_pre = _layouts.join(adj.pre)
     d_b_enc = _linalg.column_sum(d_pre)
     add_gradient(grads, "b_enc", d_b_enc)
     if "W_enc" not in params:
@@ -154,7 +154,7 @@ def decode_prefixes(params, code, stops, shifted):
     if not shifted:
         recon += params["b_dec"]
     for first, stop in pairwise([0, *stops]):
-        own, _ = _linalg.columns(code, first, stop)
+        own, _ = _layouts.columns(code, first, stop)
         recon = recon + _linalg.matmul(own, W_dec[first:stop])
         recons.append(recon)
     return recons
@@ -166,12 +166,12 @@ def prefixes_backward(params, code, stops, d_recons, adj, grads):
     of_groups = []
     for (first, stop), d_recon in reversed([*zip(pairwise([0, *stops]), d_recons, strict=True)]):
         total += d_recon
-        own, held = _linalg.columns(code, first, stop)
+        own, held = _layouts.columns(code, first, stop)
         gradient = formed(_linalg.weight_gradient(own, total))
         of_groups.append((first, gradient))
-        d_own = _linalg.with_values(own, np.zeros_like(_linalg.values(own)))
+        d_own = _layouts.with_values(own, np.zeros_like(_layouts.values(own)))
         _linalg.add_adjoint(total, params["W_dec"][first:stop], d_own)
-        _linalg.values(adj.code)[held] += _linalg.values(d_own)
+        _layouts.values(adj.code)[held] += _layouts.values(d_own)
     add_gradient(grads, "W_dec", stacked(of_groups, len(params["W_dec"])))
     add_gradient(grads, "b_dec", _linalg.sum_rows(total))
     adj.recon = total

@@ -12,7 +12,7 @@ decision hangs on rounding, so that weights are repetition here too.
 
 import numpy as np
 
-from skmtl import _heads, _linalg
+from skmtl import _heads, _layouts
 from skmtl._gradients import dense_gradient
 from skmtl._objectives import Batch
 
@@ -66,9 +66,9 @@ def _read(objective, params, data, rows):
     X, labels, label_weight, targets = data.batch
     weight = label_weight[rows] * label_weight.dtype.type(1 / data.n_rows)
     targets = None if targets is None else targets[rows]
-    batch = Batch(_linalg.as_rows(X[rows]), labels[rows], weight, targets)
+    batch = Batch(_layouts.as_rows(X[rows]), labels[rows], weight, targets)
     code, own = objective.read_by_heads(params, batch.X)
-    return batch, _linalg.with_values(code, _linalg.values(code).copy()), own
+    return batch, _layouts.with_values(code, _layouts.values(code).copy()), own
 
 
 def _dot(a, b):

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_random_state
 
-from skmtl import _linalg
+from skmtl import _layouts, _linalg
 from skmtl._autoencoder import init_params
 from skmtl._checkpoint import Checkpoint
 from skmtl._components import resolve
@@ -344,7 +344,7 @@ def codes(estimator, X):
     refined = estimator.transform_algorithm == "refine"
     if estimator.sparse_output:
         blocks = map_row_blocks(
-            lambda block: _linalg.to_scipy(objective.code(params, X[block], refined)),
+            lambda block: _layouts.to_scipy(objective.code(params, X[block], refined)),
             X.shape[0],
             estimator.n_jobs,
         )
@@ -352,7 +352,7 @@ def codes(estimator, X):
     out = np.empty((X.shape[0], len(params["W_dec"])), dtype=params["W_dec"].dtype)
 
     def encode(block):
-        _linalg.to_dense(objective.code(params, X[block], refined), out[block])
+        _layouts.to_dense(objective.code(params, X[block], refined), out[block])
 
     map_row_blocks(encode, X.shape[0], estimator.n_jobs)
     return out

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmtl import _linalg
-from skmtl._linalg import CSR
+from skmtl import _layouts, _linalg
+from skmtl._layouts import CSR
 from skmtl._numba import kernel
 
 
@@ -66,7 +66,7 @@ def gramian(X, shift, adjoints):
     rows_of, parts, biases = zip(*(adjoints[t] for t in held), strict=True)
     starts = np.concatenate([[0], np.cumsum([len(rows) for rows in rows_of])])
     rows, of_bias = np.concatenate(rows_of), np.array(biases, dtype=np.float64)
-    K, D = _linalg.row_products(X, shift), _linalg.stack_rows(parts)
+    K, D = _linalg.row_products(X, shift), _layouts.stack_rows(parts)
     if isinstance(D, CSR):
         own = np.zeros((len(held), len(held)))
         spread = np.zeros((D.shape[1], len(K)), K.dtype)

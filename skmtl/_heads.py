@@ -15,9 +15,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from skmtl import _linalg, _private, _scratch, _softmax_heads, _squared_heads
+from skmtl import _layouts, _linalg, _private, _scratch, _softmax_heads, _squared_heads
 from skmtl._gradients import add_gradient, dense_gradient
-from skmtl._linalg import CSR
+from skmtl._layouts import CSR
 from skmtl._numba import kernel
 from skmtl._threads import for_each_part
 
@@ -215,7 +215,7 @@ def losses_and_grad(params, code, batch, offsets, kinds, of_labelled, own=None):
     rows, tasks, starts = rows[:n_labels], tasks[:n_labels], starts[: n_labels + 1]
     found = Labelled(rows, tasks, starts, np.empty(starts[-1], code.dtype))
     start_of_labelled(params["b_head"], found.cells(offsets), found.values)
-    _add_scores(_linalg.dense_block(code), params["W_head"], found, offsets)
+    _add_scores(_layouts.dense_block(code), params["W_head"], found, offsets)
     if "W_skip" in params:
         _add_scores(batch.X, np.ascontiguousarray(params["W_skip"]), found, offsets)
     if own is not None:
@@ -261,7 +261,7 @@ def heads_backward(params, code, d_scores, task_weights, offsets, d_code, grads)
 def _backward_of_labelled(W_head, code, d_scores, by_class, offsets, d_code):
     labelled = d_scores.rows, d_scores.tasks, d_scores.starts, offsets
     values, d_heads = d_scores.values, (np.zeros_like(W_head), np.zeros(len(W_head), W_head.dtype))
-    own, sparse = _linalg.dense_block(code), isinstance(d_code, CSR)
+    own, sparse = _layouts.dense_block(code), isinstance(d_code, CSR)
     d_own = np.zeros_like(own) if sparse else d_code
 
     def part(columns):
@@ -308,6 +308,6 @@ def scores_adjoint_of(task, d_scores, offsets):
 def code_adjoint_of(task, params, code, d_own, offsets):
     """A task's own adjoint of the code of those rows."""
     head = params["W_head"][offsets[task] : offsets[task + 1]]
-    d_code = _linalg.with_values(code, np.zeros_like(_linalg.values(code)))
+    d_code = _layouts.with_values(code, np.zeros_like(_layouts.values(code)))
     _linalg.add_adjoint(d_own, np.ascontiguousarray(head.T), d_code)
     return d_code

@@ -1,160 +1,212 @@
-"""Products with dense and sparse codes and inputs.
+"""Products and sums of codes and of rows of X, dense or ``CSR``.
 
-A code is a dense (n, m) array or a ``CSR``, and so is a batch of the input X.
-Sparsifiers and objectives call these functions and do not ask which they have. With k active
-latents a row, ``matmul``, its adjoint and the weight gradient cost k a row and a feature where
-the dense products cost m; with a CSR X the encoder costs nnz(X) times m, its gradient nnz(X) k.
+With k active latents a row, ``matmul``, its adjoint and the weight gradient cost k a row and a
+feature where the dense products cost m; with a CSR X the encoder costs nnz(X) times m, its
+gradient nnz(X) k.
 """
-
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
 from skmtl import _scratch
 from skmtl._gradients import Product, Rows
+from skmtl._layouts import CSR, values, with_values
 from skmtl._numba import kernel
 from skmtl._threads import cut, for_each, for_each_part
 
-# Sparse loops beat BLAS below about one active latent in eight.
-SPARSE_BELOW = 1 / 8
 # Columns of a product's result that one call of BLAS computes: a share of work for a thread.
 TILE = 512
 # The same for the encoder's product, the largest of all: rows, and latents.
 TILE_ROWS, TILE_LATENTS = 512, 4096
 
 
-@dataclass(frozen=True, eq=False)
-class Support:
-    """Where a sparse code may differ from zero.
-
-    Row i holds the columns ``indices[indptr[i]:indptr[i + 1]]``, ascending.
-    """
-
-    indices: np.ndarray
-    indptr: np.ndarray
-    n_columns: int
-
-    @cached_property
-    def by_column(self):
-        """The same entries column by column, rows ascending, as a `Columns`."""
-        count = np.zeros(self.n_columns, dtype=np.int64)
-        rows = np.empty(len(self.indices), dtype=np.int32)
-        order = np.empty(len(self.indices), dtype=np.int32)
-        _transpose(self.indices, self.indptr, count, rows, order)
-        active = np.flatnonzero(count)
-        starts = np.concatenate([[0], np.cumsum(count[active])])
-        return Columns(active, starts, rows, order)
+# --- products ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """Column ``active[a]`` has entries q in ``range(starts[a], starts[a + 1])``.
-
-    Entry q lies in row ``rows[q]`` and is number ``order[q]`` of the row-wise code.
-    """
-
-    active: np.ndarray
-    starts: np.ndarray
-    rows: np.ndarray
-    order: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class CSR:
-    """A sparse code, or rows of a sparse X: ``data`` on a support."""
-
-    data: np.ndarray
-    support: Support
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-    @property
-    def indices(self):
-        return self.support.indices
-
-    @property
-    def indptr(self):
-        return self.support.indptr
-
-    @property
-    def shape(self):
-        return len(self.support.indptr) - 1, self.support.n_columns
+def product(X, W, out):
+    """``X @ W.T``, (n, d) by (m, d), written into ``out``."""
+    n_rows, n_columns = out.shape
+    if isinstance(X, CSR):
+        return matmul(X, transposed(W), out)
+    if n_rows * n_columns <= TILE * TILE // 2:
+        return np.matmul(X, W.T, out=out)
+    tile_rows = TILE_ROWS if n_rows > TILE_ROWS else TILE_ROWS // 2
+    tiles = [(i, j) for j in cut(n_columns, TILE_LATENTS) for i in cut(n_rows, tile_rows)]
+    for_each(lambda tile: np.matmul(X[tile[0]], W[tile[1]].T, out=out[tile]), tiles)
+    return out
 
 
-# --- codes ---------------------------------------------------------------------------------------
+def transposed(W):
+    """``W.T`` in C order, by tiles that fit in cache; no copy where W lies so already."""
+    if W.flags.f_contiguous:
+        return W.T
+    out = np.empty(W.shape[::-1], W.dtype)
+    _transpose_tiles(W, out)
+    return out
 
 
-def pays_sparse(n_active, n_columns):
-    """Whether codes with ``n_active`` of ``n_columns`` entries a row are better kept as CSR.
+def product_among(X, W, b, among):
+    """``X @ W.T + b`` at the columns ``among[i]`` of row i, (n, c); -1 where among is -1."""
+    out = np.empty(among.shape, X.dtype)
 
-    Asked of the sparsifier's k and not of the data: a batch never changes the layout.
-    """
-    return n_active <= SPARSE_BELOW * n_columns
+    def part(rows):
+        _product_among(X[rows], W, b, among[rows], out[rows])
 
-
-def csr_from_row_lists(indices, values, counts, n_columns):
-    """A `CSR` of the first ``counts[i]`` entries of row i of ``indices`` and ``values``."""
-    n_rows, k = indices.shape
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    full = indptr[-1] == n_rows * k
-    held = slice(None) if full else np.arange(k) < counts[:, None]
-    support = Support(indices[held].reshape(-1), indptr, n_columns)
-    return CSR(values[held].reshape(-1), support)
+    for_each_part(part, len(X), among.shape[1] * X.shape[1])
+    return out
 
 
-def from_row_lists(indices, values, counts, n_columns):
-    """The same as a code: in the layout that pays."""
-    code = csr_from_row_lists(indices, values, counts, n_columns)
-    return laid_out(code, indices.shape[1])
-
-
-def laid_out(code, k):
-    """The CSR itself, or dense where ``k`` entries a row are too many for it to pay."""
-    return code if pays_sparse(k, code.shape[1]) else to_dense(code)
-
-
-def to_dense(code, out=None):
-    """The code as an (n, m) array, written into ``out`` where one is given."""
+def matmul(code, W, out=None):
+    """``code @ W``, (n, m) by (m, d)."""
+    n_rows = code.shape[0]
     if out is None:
-        out = np.empty(code.shape, values(code).dtype)
-    if isinstance(code, CSR):
-        _fill(code.data, code.indices, code.indptr, out)
-    else:
-        out[:] = code
-    return out
-
-
-def to_scipy(code):
-    """The code as a SciPy CSR array without explicit zeros; shares nothing with it."""
+        out = np.empty((n_rows, W.shape[1]), W.dtype)
     if not isinstance(code, CSR):
-        return sp.csr_array(code)
-    parts = (code.data, code.indices, code.indptr)
-    out = sp.csr_array(parts, shape=code.shape, copy=True)  # what follows works in place
-    out.eliminate_zeros()
+        if n_rows <= TILE:
+            return np.matmul(code, W, out=out)
+        for_each(lambda rows: np.matmul(code[rows], W, out=out[rows]), cut(n_rows, TILE))
+        return out
+
+    def part(rows):
+        _csr_matmul(code.data, code.indices, code.indptr[rows.start : rows.stop + 1], W, out[rows])
+
+    for_each_part(part, n_rows, _per_row(code) * W.shape[1])
     return out
 
 
-def zeros_like(code):
-    """An adjoint of ``code`` to add to: zeros on its support."""
+def add_adjoint(d_out, W, d_code):
+    """Add ``d_out @ W.T`` to ``d_code`` in place, on the support where ``d_code`` is a CSR."""
+    if not isinstance(d_code, CSR):
+        if len(W) <= TILE:
+            _add_product(d_out, W, d_code)
+            return
+        for_each(lambda tile: _add_product(d_out, W[tile], d_code[:, tile]), cut(len(W), TILE))
+        return
+
+    def part(rows):
+        indptr = d_code.indptr[rows.start : rows.stop + 1]
+        _csr_adjoint(d_out[rows], W, d_code.indices, indptr, d_code.data)
+
+    for_each_part(part, len(d_out), _per_row(d_code) * W.shape[1])
+
+
+def add_on_support(values, d_code):
+    """Add an array to ``d_code`` in place, on the support where ``d_code`` is a CSR."""
+    if isinstance(d_code, CSR):
+        _gather(values, d_code.indices, d_code.indptr, d_code.data)
+    else:
+        d_code += values
+
+
+def _add_product(A, W, out):
+    out += np.matmul(A, W.T, out=_scratch.empty("adjoint", out.shape, out.dtype))
+
+
+def _per_row(code):
+    return 1 + len(code.data) // max(1, code.shape[0])
+
+
+def weight_gradient(code, A, shift=None):
+    """Gradient ``code.T @ (A - shift)``, (n, m) and (n, d) to (m, d).
+
+    A `Product` of the rows that fire where the code is a CSR, not formed until it is used. ``A``
+    may be a CSR (sparse X in the encoder's gradient), with a shift; a dense A is shifted before.
+    """
     if isinstance(code, CSR):
-        return with_values(code, np.zeros_like(code.data))
-    out = _scratch.empty("d_code", code.shape, code.dtype)
-    out.fill(0)
+        return Product(code, A, shift)
+    if not isinstance(A, CSR):
+        out = np.empty((code.shape[1], A.shape[1]), A.dtype)
+        if len(out) <= TILE:
+            return np.matmul(code.T, A, out=out)
+        for_each(lambda tile: np.matmul(code[:, tile].T, A, out=out[tile]), cut(len(out), TILE))
+        return out
+    if shift is None:
+        shift = np.zeros(A.shape[1], code.dtype)
+    out = np.empty((A.shape[1], code.shape[1]), code.dtype)
+    _gradient_of_sparse(A.data, A.indices, A.indptr, code, shift, sum_rows(code), out)
+    return out.T  # the optimizer lets the parameter lie as its gradient does
+
+
+def vector_product(column_sums, W):
+    """``column_sums @ W``, (d,), from what ``column_sum`` gave."""
+    if not isinstance(column_sums, Rows):
+        return column_sums @ W
+    blocks = cut(len(column_sums.index), TILE)  # sums of fixed blocks, added in their order
+    sums = np.zeros((len(blocks), W.shape[1]), W.dtype)
+
+    def of_block(b):
+        _weighted_sum(column_sums.values[blocks[b]], column_sums.index[blocks[b]], W, sums[b])
+
+    for_each(of_block, range(len(blocks)))
+    return sums.sum(axis=0)
+
+
+def row_products(X, shift=None):
+    """``(X - shift) @ (X - shift).T``, (n, n), of a CSR X; a dense one comes shifted."""
+    if not isinstance(X, CSR):
+        return X @ X.T
+    own = sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
+    out = (own @ own.T).toarray()
+    if shift is not None:
+        cross = own @ shift
+        out += shift @ shift - cross - cross[:, None]
     return out
 
 
-def values(code):
-    """The entries held by a code, to be read or written in place: all of them, or the support."""
-    return code.data if isinstance(code, CSR) else code
+# --- sums ----------------------------------------------------------------------------------------
 
 
-def with_values(code, new_values):
-    """A code of the same layout and support that holds ``new_values``."""
-    return CSR(new_values, code.support) if isinstance(code, CSR) else new_values
+def add_row(X, row, out):
+    """``X + row``, written into ``out``."""
+
+    def part(rows):
+        _add_row(X[rows], row, out[rows])
+
+    for_each_part(part, *X.shape)
+    return out
+
+
+def column_sum(code):
+    """The sum over rows, (m,); ``Rows`` where the code is a CSR."""
+    if not isinstance(code, CSR):
+        return sum_rows(code)
+    columns = code.support.by_column
+    total = np.add.reduceat(code.data[columns.order], columns.starts[:-1])
+    return Rows(columns.active, total, code.shape[1])
+
+
+def sum_rows(A):
+    """``A.sum(axis=0)`` as a product, which is faster."""
+    ones = _scratch.ones(len(A), A.dtype)
+    return ones @ A
+
+
+def add_firing(code, weight, counts, idle):
+    """Add to ``counts``, (m,), the weights of the rows on which each latent is not zero.
+
+    ``idle``, (m,), counts the rows up to the end of the batch since the last batch in which it was.
+    """
+    if isinstance(code, CSR):
+        _add_firing_of_sparse(code.data, code.indices, code.indptr, weight, counts, idle)
+    else:
+        _add_firing(code, weight, counts, idle)
+
+
+def weighted_moments(X, weight):
+    """Weighted mean and variance of each column of X, (d,) float64, without densifying X."""
+    share = np.asarray(weight, dtype=np.float64)
+    share = share / share.sum()
+    mean, variance = np.zeros((2, X.shape[1]))
+    with np.errstate(over="ignore"):  # a loss says so where squares overflow
+        if sp.issparse(X):
+            _sparse_moments(X.data, X.indices, X.indptr, share, mean, variance)
+        else:
+            _moments(X, share, mean, variance)
+    # A constant column has no variance, whatever rounding left of it.
+    return mean, np.where(np.sqrt(variance) > 1e-12 * np.abs(mean), variance, 0)
+
+
+# --- entry by entry ------------------------------------------------------------------------------
 
 
 def relu(pre):
@@ -170,69 +222,15 @@ def relu_backward(code, d_code):
     return d_code
 
 
-def add_row(X, row, out):
-    """``X + row``, written into ``out``."""
-
-    def part(rows):
-        _add_row(X[rows], row, out[rows])
-
-    for_each_part(part, *X.shape)
-    return out
-
-
-def columns(code, first, stop):
-    """The latents ``range(first, stop)`` of a code, and where their entries are in its values."""
-    if not isinstance(code, CSR):
-        return code[:, first:stop], (slice(None), slice(first, stop))
-    held = np.flatnonzero((code.indices >= first) & (code.indices < stop))
-    indptr = np.searchsorted(held, code.indptr)
-    support = Support(code.indices[held] - np.int32(first), indptr, stop - first)
-    return CSR(code.data[held], support), held
-
-
-def join(parts):
-    """The sum of codes: a CSR if all are, else dense."""
-    if len(parts) == 1:
-        return parts[0]
-    if all(isinstance(part, CSR) for part in parts):
-        total = sum(sp.csr_array((p.data, p.indices, p.indptr), shape=p.shape) for p in parts)
-        total.sort_indices()
-        return as_rows(total)
-    total = to_dense(parts[0])
-    for part in parts[1:]:
-        total += to_dense(part)
-    return total
+def dropped(X, share, rng):
+    """Rows of X with a random share of their entries set to zero."""
+    kept = rng.random(values(X).shape, dtype=np.float32) >= share
+    return with_values(X, values(X) * kept)
 
 
 # --- kernels -------------------------------------------------------------------------------------
 # A latent's entries are taken by fours: a row of the result is then read and written once for four
 # rows that are added to it.
-
-
-@kernel
-def _transpose(indices, indptr, count, rows, order):
-    for p in range(len(indices)):
-        count[indices[p]] += 1
-    next_ = np.empty_like(count)
-    total = 0
-    for j in range(len(count)):
-        next_[j] = total
-        total += count[j]
-    for i in range(len(indptr) - 1):
-        for p in range(indptr[i], indptr[i + 1]):
-            q = next_[indices[p]]
-            next_[indices[p]] += 1
-            rows[q] = i
-            order[q] = p
-
-
-@kernel
-def _fill(data, indices, indptr, out):
-    for i in range(len(indptr) - 1):
-        row = out[i]
-        row[:] = 0
-        for p in range(indptr[i], indptr[i + 1]):
-            row[indices[p]] = data[p]
 
 
 @kernel
@@ -267,16 +265,6 @@ def _gradient_of_sparse(data, indices, indptr, code, shift, column_sums, out):
             x, own = data[p], out[indices[p]]
             for j in range(len(row)):
                 own[j] += x * row[j]
-
-
-@kernel
-def _take_rows(data, indices, indptr, index, new_data, new_indices):
-    q = 0
-    for i in index:
-        for p in range(indptr[i], indptr[i + 1]):
-            new_data[q] = data[p]
-            new_indices[q] = indices[p]
-            q += 1
 
 
 @kernel
@@ -409,236 +397,3 @@ def _sparse_moments(data, indices, indptr, share, mean, variance):
     for f in range(len(mean)):
         if count[f] < len(share):
             variance[f] += max(1 - held[f], 0.0) * mean[f] * mean[f]
-
-
-# --- products ------------------------------------------------------------------------------------
-
-
-def product(X, W, out):
-    """``X @ W.T``, (n, d) by (m, d), written into ``out``."""
-    n_rows, n_columns = out.shape
-    if isinstance(X, CSR):
-        return matmul(X, transposed(W), out)
-    if n_rows * n_columns <= TILE * TILE // 2:
-        return np.matmul(X, W.T, out=out)
-    tile_rows = TILE_ROWS if n_rows > TILE_ROWS else TILE_ROWS // 2
-    tiles = [(i, j) for j in cut(n_columns, TILE_LATENTS) for i in cut(n_rows, tile_rows)]
-    for_each(lambda tile: np.matmul(X[tile[0]], W[tile[1]].T, out=out[tile]), tiles)
-    return out
-
-
-def transposed(W):
-    """``W.T`` in C order, by tiles that fit in cache; no copy where W lies so already."""
-    if W.flags.f_contiguous:
-        return W.T
-    out = np.empty(W.shape[::-1], W.dtype)
-    _transpose_tiles(W, out)
-    return out
-
-
-def product_among(X, W, b, among):
-    """``X @ W.T + b`` at the columns ``among[i]`` of row i, (n, c); -1 where among is -1."""
-    out = np.empty(among.shape, X.dtype)
-
-    def part(rows):
-        _product_among(X[rows], W, b, among[rows], out[rows])
-
-    for_each_part(part, len(X), among.shape[1] * X.shape[1])
-    return out
-
-
-def matmul(code, W, out=None):
-    """``code @ W``, (n, m) by (m, d)."""
-    n_rows = code.shape[0]
-    if out is None:
-        out = np.empty((n_rows, W.shape[1]), W.dtype)
-    if not isinstance(code, CSR):
-        if n_rows <= TILE:
-            return np.matmul(code, W, out=out)
-        for_each(lambda rows: np.matmul(code[rows], W, out=out[rows]), cut(n_rows, TILE))
-        return out
-
-    def part(rows):
-        _csr_matmul(code.data, code.indices, code.indptr[rows.start : rows.stop + 1], W, out[rows])
-
-    for_each_part(part, n_rows, _per_row(code) * W.shape[1])
-    return out
-
-
-def add_adjoint(d_out, W, d_code):
-    """Add ``d_out @ W.T`` to ``d_code`` in place, on the support where ``d_code`` is a CSR."""
-    if not isinstance(d_code, CSR):
-        if len(W) <= TILE:
-            _add_product(d_out, W, d_code)
-            return
-        for_each(lambda tile: _add_product(d_out, W[tile], d_code[:, tile]), cut(len(W), TILE))
-        return
-
-    def part(rows):
-        indptr = d_code.indptr[rows.start : rows.stop + 1]
-        _csr_adjoint(d_out[rows], W, d_code.indices, indptr, d_code.data)
-
-    for_each_part(part, len(d_out), _per_row(d_code) * W.shape[1])
-
-
-def add_on_support(values, d_code):
-    """Add an array to ``d_code`` in place, on the support where ``d_code`` is a CSR."""
-    if isinstance(d_code, CSR):
-        _gather(values, d_code.indices, d_code.indptr, d_code.data)
-    else:
-        d_code += values
-
-
-def _add_product(A, W, out):
-    out += np.matmul(A, W.T, out=_scratch.empty("adjoint", out.shape, out.dtype))
-
-
-def _per_row(code):
-    return 1 + len(code.data) // max(1, code.shape[0])
-
-
-def weight_gradient(code, A, shift=None):
-    """Gradient ``code.T @ (A - shift)``, (n, m) and (n, d) to (m, d).
-
-    A `Product` of the rows that fire where the code is a CSR, not formed until it is used. ``A``
-    may be a CSR (sparse X in the encoder's gradient), with a shift; a dense A is shifted before.
-    """
-    if isinstance(code, CSR):
-        return Product(code, A, shift)
-    if not isinstance(A, CSR):
-        out = np.empty((code.shape[1], A.shape[1]), A.dtype)
-        if len(out) <= TILE:
-            return np.matmul(code.T, A, out=out)
-        for_each(lambda tile: np.matmul(code[:, tile].T, A, out=out[tile]), cut(len(out), TILE))
-        return out
-    if shift is None:
-        shift = np.zeros(A.shape[1], code.dtype)
-    out = np.empty((A.shape[1], code.shape[1]), code.dtype)
-    _gradient_of_sparse(A.data, A.indices, A.indptr, code, shift, sum_rows(code), out)
-    return out.T  # the optimizer lets the parameter lie as its gradient does
-
-
-def column_sum(code):
-    """The sum over rows, (m,); ``Rows`` where the code is a CSR."""
-    if not isinstance(code, CSR):
-        return sum_rows(code)
-    columns = code.support.by_column
-    total = np.add.reduceat(code.data[columns.order], columns.starts[:-1])
-    return Rows(columns.active, total, code.shape[1])
-
-
-def sum_rows(A):
-    """``A.sum(axis=0)`` as a product, which is faster."""
-    ones = _scratch.ones(len(A), A.dtype)
-    return ones @ A
-
-
-def add_firing(code, weight, counts, idle):
-    """Add to ``counts``, (m,), the weights of the rows on which each latent is not zero.
-
-    ``idle``, (m,), counts the rows up to the end of the batch since the last batch in which it was.
-    """
-    if isinstance(code, CSR):
-        _add_firing_of_sparse(code.data, code.indices, code.indptr, weight, counts, idle)
-    else:
-        _add_firing(code, weight, counts, idle)
-
-
-def vector_product(column_sums, W):
-    """``column_sums @ W``, (d,), from what ``column_sum`` gave."""
-    if not isinstance(column_sums, Rows):
-        return column_sums @ W
-    blocks = cut(len(column_sums.index), TILE)  # sums of fixed blocks, added in their order
-    sums = np.zeros((len(blocks), W.shape[1]), W.dtype)
-
-    def of_block(b):
-        _weighted_sum(column_sums.values[blocks[b]], column_sums.index[blocks[b]], W, sums[b])
-
-    for_each(of_block, range(len(blocks)))
-    return sums.sum(axis=0)
-
-
-def as_rows(X):
-    """A dense X as it is, a SciPy CSR array as a `CSR` that shares its memory."""
-    if not sp.issparse(X):
-        return X
-    return CSR(X.data, Support(X.indices, X.indptr, X.shape[1]))
-
-
-def take_rows(X, index, name="rows"):
-    """``X[index]``; where dense, in memory that the next step uses again under this name."""
-    if sp.issparse(X) or isinstance(X, CSR):
-        indptr = np.zeros(len(index) + 1, X.indptr.dtype)
-        np.cumsum(X.indptr[index + 1] - X.indptr[index], out=indptr[1:])
-        data, indices = np.empty(indptr[-1], X.dtype), np.empty(indptr[-1], X.indices.dtype)
-        _take_rows(X.data, X.indices, X.indptr, index, data, indices)
-        return CSR(data, Support(indices, indptr, X.shape[1]))
-    out = _scratch.empty(name, (len(index), X.shape[1]), X.dtype)
-    return X.take(index, 0, out, "clip")  # which needs no copy of out, unlike "raise"
-
-
-def some_rows(X, rows):
-    """A slice of rows of an array or a CSR, as a view."""
-    if not isinstance(X, CSR):
-        return X[rows]
-    indptr = X.indptr[rows.start : rows.stop + 1]
-    held = slice(indptr[0], indptr[-1])
-    return CSR(X.data[held], Support(X.indices[held], indptr - indptr[0], X.shape[1]))
-
-
-def rows_at(code, index):
-    """Some rows of a code, in the same layout."""
-    return take_rows(code, index) if isinstance(code, CSR) else code[index]
-
-
-def row_products(X, shift=None):
-    """``(X - shift) @ (X - shift).T``, (n, n), of a CSR X; a dense one comes shifted."""
-    if not isinstance(X, CSR):
-        return X @ X.T
-    own = sp.csr_array((X.data, X.indices, X.indptr), shape=X.shape)
-    out = (own @ own.T).toarray()
-    if shift is not None:
-        cross = own @ shift
-        out += shift @ shift - cross - cross[:, None]
-    return out
-
-
-def stack_rows(parts):
-    """Codes of one layout below each other."""
-    if not isinstance(parts[0], CSR):
-        return np.concatenate(parts)
-    counts = np.concatenate([np.diff(part.indptr) for part in parts])
-    indices = np.concatenate([part.indices for part in parts])
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    support = Support(indices, indptr, parts[0].shape[1])
-    return CSR(np.concatenate([part.data for part in parts]), support)
-
-
-def elements_per_row(X):
-    """How many elements a row of X holds, on average."""
-    return max(1, X.nnz // X.shape[0]) if sp.issparse(X) else X.shape[1]
-
-
-def dropped(X, share, rng):
-    """Rows of X with a random share of their entries set to zero."""
-    kept = rng.random(values(X).shape, dtype=np.float32) >= share
-    return with_values(X, values(X) * kept)
-
-
-def dense_block(X):
-    """Rows of X as a dense array."""
-    return to_dense(X) if isinstance(X, CSR) else X
-
-
-def weighted_moments(X, weight):
-    """Weighted mean and variance of each column of X, (d,) float64, without densifying X."""
-    share = np.asarray(weight, dtype=np.float64)
-    share = share / share.sum()
-    mean, variance = np.zeros((2, X.shape[1]))
-    with np.errstate(over="ignore"):  # a loss says so where squares overflow
-        if sp.issparse(X):
-            _sparse_moments(X.data, X.indices, X.indptr, share, mean, variance)
-        else:
-            _moments(X, share, mean, variance)
-    # A constant column has no variance, whatever rounding left of it.
-    return mean, np.where(np.sqrt(variance) > 1e-12 * np.abs(mean), variance, 0)

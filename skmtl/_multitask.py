@@ -31,7 +31,7 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from skmtl import _balancing, _data, _fitting, _linalg, _validation, _versions
+from skmtl import _balancing, _data, _fitting, _layouts, _validation, _versions
 from skmtl._added import with_head, with_moments, with_task
 from skmtl._arrays import check_same_rows
 from skmtl._checkpoint import journal_of
@@ -600,7 +600,7 @@ class MultiTaskSAE(
 def _few_labelled(codes, offsets):
     """Whether so few labels are there that scores are formed for them alone."""
     n_cells = np.count_nonzero(codes >= 0, axis=0) @ np.diff(offsets)
-    return bool(_linalg.pays_sparse(n_cells, codes.shape[0] * offsets[-1]))
+    return bool(_layouts.pays_sparse(n_cells, codes.shape[0] * offsets[-1]))
 
 
 def _unit(scale):

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from skmtl import _autoencoder, _gramian, _heads, _linalg, _private, _scratch
+from skmtl import _autoencoder, _gramian, _heads, _layouts, _linalg, _private, _scratch
 from skmtl._autoencoder import Adjoints
 from skmtl._gradients import add_gradient, dense_gradient
-from skmtl._linalg import CSR
+from skmtl._layouts import CSR
 from skmtl._refine import refine
 
 
@@ -106,7 +106,7 @@ class Additive:
         _with(recon, fwd.beside)
         d_recon = np.empty_like(recon)
         value = self.loss.value_and_grad(recon, self.target(params, X, fwd), weight, d_recon)
-        d_code = _linalg.with_values(code, np.zeros_like(_linalg.values(code)))
+        d_code = _layouts.with_values(code, np.zeros_like(_layouts.values(code)))
         _linalg.add_adjoint(d_recon, params["W_dec"], d_code)
         return value, d_code
 
@@ -125,7 +125,7 @@ class Additive:
     def target(self, params, X, fwd):
         if isinstance(X, np.ndarray):
             return fwd.input if fwd.target is None else fwd.target
-        X = _linalg.to_dense(X)  # a batch, never the whole of X
+        X = _layouts.to_dense(X)  # a batch, never the whole of X
         if self.loss.shifts_input:
             X -= params["b_dec"]
         return X
@@ -213,7 +213,7 @@ class Tasks:
 
     def heads_backward(self, params, batch, code, d_scores, grads):
         """Gradients of the heads alone."""
-        d_code = _linalg.with_values(code, np.zeros_like(_linalg.values(code)))
+        d_code = _layouts.with_values(code, np.zeros_like(_layouts.values(code)))
         weights = np.zeros(len(self.offsets) - 1)
         _heads.heads_backward(params, code, d_scores, weights, self.offsets, d_code, grads)
         if "W_skip" in params:
@@ -252,18 +252,18 @@ class Objective:
         """Value on a batch, and gradients by name; parameters without one are left out."""
         grads: dict = {}
         params = self.with_encoder(params)
-        batch = batch._replace(X=_linalg.as_rows(batch.X))
+        batch = batch._replace(X=_layouts.as_rows(batch.X))
         fwd = self._forward_in_training(params, batch.X, step)
         if "fired" in state:
             _linalg.add_firing(
                 fwd.code, step.weight * len(step.weight), state["fired"], state["idle"]
             )
-        adj = Adjoints(code=_linalg.zeros_like(fwd.code))
+        adj = Adjoints(code=_layouts.zeros_like(fwd.code))
         if self.private is not None:
             allowed = (batch.labels >= 0) & (batch.label_weight > 0)
             fwd.own = _private.encode(self.private, params, fwd.input, self.shifted, allowed)
             fwd.beside = _private.reconstruct(params, fwd.own)
-            adj.own = _linalg.with_values(fwd.own, np.zeros_like(fwd.own.data))
+            adj.own = _layouts.with_values(fwd.own, np.zeros_like(fwd.own.data))
         own = step.with_weight(step.weight * self.reconstruction_weight)
         self._hand_in(params, batch.X, own.weight, fwd)
         value = 0.0
@@ -290,16 +290,16 @@ class Objective:
         more = grads, step, partial(self._task_gramian, params, fwd, own, kept, step)
         if own is fwd:
             return tasks.value_and_backward(*args, adj, *more)
-        of_code = np.zeros_like(_linalg.values(own.code))
-        d_read = Adjoints(_linalg.with_values(own.code, of_code), own=adj.own)
+        of_code = np.zeros_like(_layouts.values(own.code))
+        d_read = Adjoints(_layouts.with_values(own.code, of_code), own=adj.own)
         value = tasks.value_and_backward(*args, d_read, *more)
-        of_read = _linalg.values(d_read.code)
+        of_read = _layouts.values(d_read.code)
         if kept is not None:
             of_read *= kept
         if getattr(self.sparsifier, "read", None) is not None:
             adj.pre.append(_linalg.relu_backward(own.code, d_read.code))
         else:
-            of_code = _linalg.values(adj.code)
+            of_code = _layouts.values(adj.code)
             of_code += of_read
         return value
 
@@ -313,10 +313,10 @@ class Objective:
             own = replace(fwd, code=self.sparsifier.read(fwd))
         if not share:
             return own, None
-        of_code = _linalg.values(own.code)
+        of_code = _layouts.values(own.code)
         kept = step.rng.random(of_code.shape, dtype=np.float32) >= share
         kept = kept / of_code.dtype.type(1 - share)
-        return replace(own, code=_linalg.with_values(own.code, of_code * kept)), kept
+        return replace(own, code=_layouts.with_values(own.code, of_code * kept)), kept
 
     def _task_gramian(self, params, fwd, own, kept, step, d_scores):
         """Of the gradients of the tasks' losses in ``W_enc`` and ``b_enc``, (T, T)."""
@@ -327,22 +327,22 @@ class Objective:
             if not len(rows):
                 adjoints.append(None)
                 continue
-            code = _linalg.rows_at(own.code, rows)
+            code = _layouts.rows_at(own.code, rows)
             d_code = _heads.code_adjoint_of(t, params, code, d_own, tasks.offsets)
             if kept is not None:
-                factors = _linalg.rows_at(_linalg.with_values(own.code, kept), rows)
-                of_code = _linalg.values(d_code)
-                of_code *= _linalg.values(factors)
+                factors = _layouts.rows_at(_layouts.with_values(own.code, kept), rows)
+                of_code = _layouts.values(d_code)
+                of_code *= _layouts.values(factors)
             adj = Adjoints(d_code)
             grads: dict = {}
             if getattr(self.sparsifier, "read", None) is not None:
                 adj.pre.append(_linalg.relu_backward(code, d_code))
             else:
                 pre = None if fwd.pre is None else fwd.pre[rows]
-                there = replace(fwd, pre=pre, code=_linalg.rows_at(fwd.code, rows))
+                there = replace(fwd, pre=pre, code=_layouts.rows_at(fwd.code, rows))
                 of_rows = step.with_weight(step.weight[rows])
                 self.sparsifier.backward(there, adj, params, grads, of_rows)
-            d_pre = _linalg.join(adj.pre)
+            d_pre = _layouts.join(adj.pre)
             add_gradient(grads, "b_enc", _linalg.column_sum(d_pre))
             adjoints.append((rows, d_pre, dense_gradient(grads["b_enc"])))
         shift = params["b_dec"] if self.shifted and isinstance(fwd.input, CSR) else None
@@ -357,7 +357,7 @@ class Objective:
         """Tell the balancer the losses of the batch, as the step left them."""
         tasks: Any = self.tasks
         params = self.with_encoder(params)
-        batch = batch._replace(X=_linalg.as_rows(batch.X))
+        batch = batch._replace(X=_layouts.as_rows(batch.X))
         own, _ = self._as_read(self._forward_in_training(params, batch.X, step), step)
         losses, _ = tasks.losses(params, batch, own.code, self._own_code(params, own))
         tasks.balancer.observe(losses, state["balancer"])
@@ -390,12 +390,12 @@ class Objective:
         return self.forward(params, X, Step(weight=np.ones(X.shape[0], X.dtype), train=False))
 
     def code(self, params, X, refined=False):
-        X = _linalg.as_rows(X)
+        X = _layouts.as_rows(X)
         return self.reconstruction.code(params, X, self._inferred(params, X, refined))
 
     def row_losses(self, params, X, refined=False):
         """Reconstruction loss of each row, (n,)."""
-        X = _linalg.as_rows(X)
+        X = _layouts.as_rows(X)
         return self.reconstruction.per_row(params, X, self._inferred(params, X, refined))
 
     def _inferred(self, params, X, refined):
@@ -408,7 +408,7 @@ class Objective:
 
     def scores(self, params, X):
         """Scores of all heads, (n, total number of classes)."""
-        X = _linalg.as_rows(X)
+        X = _layouts.as_rows(X)
         code, own = self.read_by_heads(params, X)
         tasks: Any = self.tasks
         return _heads.scores(params, code, X, own, tasks.offsets, tasks.later)
@@ -427,7 +427,7 @@ class Objective:
     def validate(self, params, batch, weight):
         """Weighted sums over rows: of the task losses, (T,), or else of the row losses, (1,)."""
         if self.tasks is not None:
-            batch = batch._replace(X=_linalg.as_rows(batch.X))
+            batch = batch._replace(X=_layouts.as_rows(batch.X))
             return self.tasks.losses(params, batch, *self.read_by_heads(params, batch.X))[0]
         return np.array([weight.astype(np.float64) @ self.row_losses(params, batch.X)])
 
@@ -438,7 +438,7 @@ class Objective:
     def pre(self, params, X):
         """Pre-activations, (n, m): a new array, whoever is handed it may keep it."""
         params = self.with_encoder(params)
-        rows = _autoencoder.encoder_input(params, _linalg.as_rows(X), self.shifted)
+        rows = _autoencoder.encoder_input(params, _layouts.as_rows(X), self.shifted)
         product, bias = _autoencoder.product_and_bias(params, rows, self.shifted)
         return product + bias
 

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.linalg import block_diag
 
-from skmtl import _autoencoder, _linalg, _scratch
+from skmtl import _autoencoder, _layouts, _linalg, _scratch
 from skmtl._autoencoder import Adjoints
 from skmtl._gradients import add_gradient, dense_gradient
 from skmtl._numba import kernel
@@ -174,7 +174,7 @@ def encode(private, params, rows, shifted, allowed=None):
     indices = np.empty((n_rows, n_tasks * k), np.int32)
     values, counts = np.empty(indices.shape, product.dtype), np.empty(n_rows, np.int64)
     choose(product, bias, allowed, (private.size, k), indices, values, counts)
-    return _linalg.csr_from_row_lists(indices, values, counts, n_latents)
+    return _layouts.csr_from_row_lists(indices, values, counts, n_latents)
 
 
 def reconstruct(params, own):
@@ -218,7 +218,7 @@ def coactivation(private, fwd, adj, weight):
     """Value of the co-activation penalty; adds to ``adj.code`` and ``adj.own``."""
     if not private.coactivation:
         return 0.0
-    weighed = _linalg.dense_block(fwd.own) * weight[:, None]
+    weighed = _layouts.dense_block(fwd.own) * weight[:, None]
     together = dense_gradient(_linalg.weight_gradient(fwd.code, weighed))  # (m, T p)
     slope = 2 * together.dtype.type(private.coactivation) * together
     _linalg.add_adjoint(weighed, slope, adj.code)

@@ -24,8 +24,8 @@ keeps the encoder's amplitudes, those below 0 cut off. So the error of no row gr
 
 import numpy as np
 
-from skmtl import _linalg
-from skmtl._linalg import CSR, Support
+from skmtl import _layouts
+from skmtl._layouts import CSR, Support
 from skmtl._numba import kernel
 from skmtl._threads import for_each_part
 
@@ -343,4 +343,4 @@ def refine(code, W_dec, target, positive=True):
     n_rows = code.shape[0]
     k = 1 + len(code.data) // max(1, n_rows)
     for_each_part(part, n_rows, k * (k + 1) // 2 * W_dec.shape[1])
-    return _linalg.with_values(code, data)
+    return _layouts.with_values(code, data)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmtl._linalg import CSR, Support
+from skmtl._layouts import CSR, Support
 from skmtl._numba import kernel
 from skmtl._threads import for_each_part
 

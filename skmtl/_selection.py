@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from skmtl import _linalg
+from skmtl import _layouts
 from skmtl._logistic import STRENGTHS, fit_logistic, folds_of, losses_of
 from skmtl._ridge import fit_ridge, squared_errors
 from skmtl._threads import map_row_blocks
@@ -163,8 +163,8 @@ def code_and_X(objective, params, X, with_X=True):
     """The code, with X beside it or not; sparse if one of them is."""
 
     def read(rows):
-        code, _ = objective.read_by_heads(params, _linalg.as_rows(rows))
-        own = code.copy() if isinstance(code, np.ndarray) else _linalg.to_scipy(code)
+        code, _ = objective.read_by_heads(params, _layouts.as_rows(rows))
+        own = code.copy() if isinstance(code, np.ndarray) else _layouts.to_scipy(code)
         return _beside(own, rows) if with_X else own
 
     return _in_blocks(X, read)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skmtl import _gradients, _linalg
+from skmtl import _gradients, _layouts
 from skmtl._objectives import Batch, Place, Step
 from skmtl._threads import BLOCK_ROWS, OneThreadBLAS, cut, for_each, workers
 from skmtl._warn import warn
@@ -57,7 +57,7 @@ class Data:
     def take(self, index):
         """Some of the rows, in memory that the next ones taken use again."""
         taken = {
-            name: None if array is None else _linalg.take_rows(array, index, name)
+            name: None if array is None else _layouts.take_rows(array, index, name)
             for name, array in self.batch._asdict().items()
         }
         return Data(Batch(**taken), self.weight[index])
@@ -66,7 +66,7 @@ class Data:
         """A batch of a slice of the rows, and their weights as shares of that batch."""
         X, labels, label_weight, targets = self.batch
         share = self.weight.dtype.type(1 / (rows.stop - rows.start))
-        X, weight = _linalg.some_rows(X, rows), self.weight[rows] * share
+        X, weight = _layouts.some_rows(X, rows), self.weight[rows] * share
         if labels is None or label_weight is None:
             return Batch(X), weight
         return Batch(X, labels[rows], label_weight[rows] * share, _part(targets, rows)), weight
@@ -146,7 +146,7 @@ def batches(data, index_sets):
     """Of each batch: which rows are in it, the `Batch`, and the weights of its rows."""
     if not index_sets:
         return
-    batch_elements = len(index_sets[0]) * _linalg.elements_per_row(data.batch.X)
+    batch_elements = len(index_sets[0]) * _layouts.elements_per_row(data.batch.X)
     for group in cut(len(index_sets), max(1, TAKE_SIZE // batch_elements)):
         taken = data.take(np.concatenate(index_sets[group]))
         stop = 0

@@ -14,6 +14,7 @@ GROUND = {
     "_constraints",
     "_geometric_median",
     "_gradients",
+    "_layouts",
     "_linalg",
     "_math",
     "_numba",
@@ -71,9 +72,10 @@ MAY_IMPORT = {
     "_scratch": set(),
     "_threads": {"_numba", "_scratch"},
     "_gradients": {"_numba", "_scratch", "_threads"},
-    "_linalg": {"_gradients", "_numba", "_scratch", "_threads"},
-    "_select": {"_linalg", "_numba", "_threads"},
-    "_refine": {"_linalg", "_numba", "_threads"},
+    "_layouts": {"_numba", "_scratch"},
+    "_linalg": {"_gradients", "_layouts", "_numba", "_scratch", "_threads"},
+    "_select": {"_layouts", "_numba", "_threads"},
+    "_refine": {"_layouts", "_linalg", "_numba", "_threads"},
     "_geometric_median": {"_linalg"},
     **dict.fromkeys(COMPONENTS, GROUND),
     "_components": set(),
@@ -88,7 +90,7 @@ MAY_IMPORT = {
     "_private": GROUND | {"_autoencoder"},
     "_heads": GROUND | {"_private", "_softmax_heads", "_squared_heads"},
     "_constraints": {"_numba"},
-    "_gramian": {"_linalg", "_numba"},
+    "_gramian": {"_layouts", "_linalg", "_numba"},
     "_balancing": {"_gramian", "_warn"},
     "_objectives": GROUND | {"_private", "_autoencoder", "_gramian", "_heads"},
     "_training": GROUND | {"_objectives"},
@@ -101,7 +103,7 @@ MAY_IMPORT = {
     "_checkpoint": GROUND | {"_archive", "_atomic", "_training", "_values", "_version"},
     "_finish": GROUND | {"_heads", "_objectives"},
     "_validation": {"_arrays", "_sklearn", "_stratify", "_threads"},
-    "_data": {"_linalg", "_objectives", "_training", "_validation"},
+    "_data": {"_layouts", "_linalg", "_objectives", "_training", "_validation"},
     "_fitting": GROUND
     | COMPONENTS
     | {"_autoencoder", "_checkpoint", "_components", "_objectives", "_schedules", "_training"},
@@ -186,11 +188,11 @@ def test_another_fit_compiles_nothing():
         """
 import numpy as np
 from skmtl import MultiTaskSAEClassifier
-from skmtl import _heads, _linalg, _softmax_heads
+from skmtl import _heads, _layouts, _linalg, _softmax_heads
 from skmtl.losses import _squared_error
 from skmtl.optimizers import _adam
 from skmtl.sparsifiers import TopK, _topk
-kernels = [k for m in (_heads, _softmax_heads, _linalg, _squared_error, _adam, _topk)
+kernels = [k for m in (_heads, _softmax_heads, _layouts, _linalg, _squared_error, _adam, _topk)
            for k in vars(m).values() if hasattr(k, "signatures")]
 X = np.random.default_rng(0).random((60, 5))
 y = np.arange(60) % 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl import _gradients, _linalg
+from skmtl import _gradients, _layouts
 from skmtl._objectives import WeightDecay
 from skmtl.losses import SquaredError
 from skmtl.sparsifiers import L1, TopK, WinnerTakeAll
@@ -44,7 +44,7 @@ def test_gradient_with_skip(sparsifier, kinds, sparse, of_labelled):
         """The heads' own objective: the sum of the task losses."""
         at = params | heads
         _, grads = objective(at, state, batch, step)
-        rows = batch._replace(X=_linalg.as_rows(batch.X))
+        rows = batch._replace(X=_layouts.as_rows(batch.X))
         code = objective.forward(at, rows.X, step).code
         decay = sum(0.15 * np.vdot(heads[name], heads[name]) for name in ("W_head", "W_skip"))
         return objective.tasks.losses(at, rows, code)[0].sum() + decay, grads
@@ -57,9 +57,9 @@ def test_gradient_with_skip(sparsifier, kinds, sparse, of_labelled):
 @every_kind
 def test_scores_and_losses_equal_their_twin(kinds, sparse, of_labelled):
     objective, params, _, batch, step = problem_with_skip(TopK(k=3), sparse, of_labelled, kinds)
-    code = objective.forward(params, _linalg.as_rows(batch.X), step).code
+    code = objective.forward(params, _layouts.as_rows(batch.X), step).code
     X = batch.X.toarray() if sparse else batch.X
-    scores = naive.scores(_linalg.to_dense(code), X, params)
+    scores = naive.scores(_layouts.to_dense(code), X, params)
     assert_allclose(objective.scores(params, batch.X), scores, rtol=1e-10)
     offsets, weight = objective.tasks.offsets, batch.label_weight
     expected = naive.softmax_losses(scores, offsets, batch.labels, weight)

@@ -3,9 +3,9 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
-from skmtl import _gradients, _linalg
+from skmtl import _gradients, _layouts, _linalg
 from skmtl._gradients import Product, Rows
-from skmtl._linalg import CSR, Support
+from skmtl._layouts import CSR, Support
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ def test_products_agree_with_dense(code, rng):
     csr, dense = code
     W, d_out = rng.standard_normal((10, 4)), rng.standard_normal((6, 4))
     assert_allclose(_linalg.matmul(csr, W), dense @ W, atol=1e-14)
-    d_code = _linalg.zeros_like(csr)
+    d_code = _layouts.zeros_like(csr)
     _linalg.add_adjoint(d_out, W, d_code)
-    assert_allclose(_linalg.to_dense(d_code), (d_out @ W.T) * (dense != 0), atol=1e-14)
-    for A in (d_out, _linalg.as_rows(sp.csr_array(d_out))):
+    assert_allclose(_layouts.to_dense(d_code), (d_out @ W.T) * (dense != 0), atol=1e-14)
+    for A in (d_out, _layouts.as_rows(sp.csr_array(d_out))):
         gradient = _linalg.weight_gradient(csr, A)
         assert isinstance(gradient, Product)
         assert_allclose(_gradients.dense_gradient(gradient), dense.T @ d_out, atol=1e-14)
@@ -42,8 +42,8 @@ def test_leaving_the_layout_changes_nothing(code):
     before = [part.copy() for part in parts]
     expected = dense.copy()
     expected[np.searchsorted(csr.indptr, 1, "right") - 1, csr.indices[1]] = 0
-    assert_allclose(_linalg.to_dense(csr), expected)
-    out = _linalg.to_scipy(csr)
+    assert_allclose(_layouts.to_dense(csr), expected)
+    out = _layouts.to_scipy(csr)
     assert out.nnz == len(csr.data) - 1
     assert_allclose(out.toarray(), expected)
     assert all(np.array_equal(a, b) for a, b in zip(before, parts, strict=True))
@@ -51,10 +51,10 @@ def test_leaving_the_layout_changes_nothing(code):
 
 def test_join_sums_layouts(code):
     csr, dense = code
-    assert _linalg.join([csr]) is csr
+    assert _layouts.join([csr]) is csr
     before = csr.data.copy()
-    assert_allclose(_linalg.join([csr, np.ones((6, 10))]), dense + 1)
-    assert_allclose(_linalg.to_dense(_linalg.join([csr, csr])), 2 * dense)
+    assert_allclose(_layouts.join([csr, np.ones((6, 10))]), dense + 1)
+    assert_allclose(_layouts.to_dense(_layouts.join([csr, csr])), 2 * dense)
     assert np.array_equal(csr.data, before)
 
 
@@ -109,7 +109,7 @@ def test_a_gradient_is_formed_block_by_block(sparse, code, rng, monkeypatch):
     csr, dense = code
     A, shift = rng.standard_normal((6, 4)), rng.standard_normal(4)
     A[rng.random(A.shape) < 0.5] = 0
-    rows = _linalg.as_rows(sp.csr_array(A)) if sparse else A
+    rows = _layouts.as_rows(sp.csr_array(A)) if sparse else A
     gradient = _linalg.weight_gradient(csr, rows, shift if sparse else None)
     expected = dense.T @ (A - shift if sparse else A)
     monkeypatch.setattr(_gradients, "BLOCK_SIZE", 8)  # two rows
@@ -125,7 +125,7 @@ def test_a_gradient_is_formed_block_by_block(sparse, code, rng, monkeypatch):
 def test_gradient_of_a_sparse_x_lies_by_features(rng):
     A = rng.standard_normal((6, 5)) * (rng.random((6, 5)) < 0.5)
     dense, shift = rng.standard_normal((6, 3)), rng.standard_normal(5)
-    rows = _linalg.as_rows(sp.csr_array(A))
+    rows = _layouts.as_rows(sp.csr_array(A))
     gradient = _linalg.weight_gradient(dense, rows, shift)
     assert gradient.flags.f_contiguous
     assert_allclose(gradient, dense.T @ (A - shift), atol=1e-14)
@@ -143,7 +143,7 @@ def test_product_among_is_the_product(rng):
 def test_taken_rows(index, code):
     _, dense = code
     for X in (dense, sp.csr_array(dense)):
-        taken = _linalg.dense_block(_linalg.take_rows(X, np.array(index)))
+        taken = _layouts.dense_block(_layouts.take_rows(X, np.array(index)))
         assert np.array_equal(taken, dense[index])
 
 
@@ -151,8 +151,8 @@ def test_firing_is_counted_by_weight(code, rng):
     csr, _ = code
     csr.data[0] = 0
     weight = rng.random(6)
-    expected = 1 + weight @ (_linalg.to_dense(csr) != 0)
-    for layout in (csr, _linalg.to_dense(csr)):
+    expected = 1 + weight @ (_layouts.to_dense(csr) != 0)
+    for layout in (csr, _layouts.to_dense(csr)):
         counts, idle = np.ones(csr.shape[1]), np.full(csr.shape[1], 3)
         _linalg.add_firing(layout, weight, counts, idle)
         assert_allclose(counts, expected)

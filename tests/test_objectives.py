@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl import MultiTaskSAEClassifier, _gradients, _linalg
+from skmtl import MultiTaskSAEClassifier, _gradients, _layouts, _linalg
 from skmtl._objectives import Batch, Objective, StayNear, Step, Tasks, WeightDecay
 from skmtl._softmax_heads import softmax_by_task, softmax_loss
 from skmtl.losses import SquaredError
@@ -91,7 +91,7 @@ def test_gradient_of_nested_tied_and_corrupted(loss, sparsifier, sparse):
 def test_nested_loss_is_the_mean_over_prefixes(k):
     objective, params, state, batch, step = small_problem(SquaredError(), TopK(k=k))
     objective.reconstruction.nested = (2, 5)
-    code = _linalg.to_dense(objective.forward(params, batch.X, step).code)
+    code = _layouts.to_dense(objective.forward(params, batch.X, step).code)
     losses = [
         step.weight
         @ ((code[:, :s] @ params["W_dec"][:s] + params["b_dec"] - batch.X) ** 2).sum(axis=1)
@@ -149,7 +149,7 @@ def test_sparse_and_dense_codes_agree(k, monkeypatch):
         monkeypatch.setattr(_linalg, "SPARSE_BELOW", share)
         objective, params, *args = small_problem(SquaredError(), TopK(k=k), tasks=True)
         code = objective.forward(params, args[1].X, args[2]).code
-        assert isinstance(code, _linalg.CSR) == (share == 1.0)
+        assert isinstance(code, _layouts.CSR) == (share == 1.0)
         value, grads = objective(params, *args)
         values.append((value, {n: _gradients.dense_gradient(g) for n, g in grads.items()}))
     assert_allclose(values[0][0], values[1][0], rtol=1e-12)
@@ -246,11 +246,11 @@ def test_objective_has_no_registry():
     class Halved(TopK):
         def forward(self, pre, params, step):
             code = super().forward(pre, params, step)
-            return _linalg.with_values(code, _linalg.values(code) / 2)
+            return _layouts.with_values(code, _layouts.values(code) / 2)
 
         def backward(self, fwd, adj, params, grads, step):
             super().backward(fwd, adj, params, grads, step)
-            adj.pre[0] = _linalg.with_values(fwd.code, _linalg.values(adj.pre[0]) / 2)
+            adj.pre[0] = _layouts.with_values(fwd.code, _layouts.values(adj.pre[0]) / 2)
 
     objective, params, *args = small_problem(SquaredError(), Halved(k=1))
     assert isinstance(objective, Objective)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmtl import _gradients, _linalg, _private
+from skmtl import _gradients, _layouts, _private
 from skmtl._objectives import Batch, Step
 from skmtl._private import Private
 from skmtl.losses import LogLoss, SquaredError
@@ -46,7 +46,7 @@ def test_gradient(sparsifier, private, sparse, of_labelled):
         """The heads' own objective: the sum of the task losses."""
         at = params | heads
         _, grads = objective(at, state, batch, step)
-        rows = batch._replace(X=_linalg.as_rows(batch.X))
+        rows = batch._replace(X=_layouts.as_rows(batch.X))
         return objective.tasks.losses(at, rows, *objective.read_by_heads(at, rows.X))[
             0
         ].sum(), grads
@@ -88,8 +88,8 @@ def test_code_and_scores_equal_their_twin(private, rng):
     pre = (batch.X - params["b_dec"]) @ params["W_enc_own"].T + params["b_enc_own"]
     expected = np.hstack([naive.topk(own, private.k) for own in np.split(pre, T, axis=1)])
     code, own = objective.read_by_heads(params, batch.X)
-    assert_allclose(_linalg.to_dense(own), expected, rtol=1e-12)
-    scores = _linalg.to_dense(code) @ params["W_head"].T + params["b_head"]
+    assert_allclose(_layouts.to_dense(own), expected, rtol=1e-12)
+    scores = _layouts.to_dense(code) @ params["W_head"].T + params["b_head"]
     offsets = objective.tasks.offsets
     for t in range(T):
         heads = slice(offsets[t], offsets[t + 1])
@@ -99,7 +99,7 @@ def test_code_and_scores_equal_their_twin(private, rng):
     allowed = batch.labels >= 0
     own = _private.encode(private, params, batch.X - params["b_dec"], True, allowed)
     mask = np.repeat(allowed, private.size, axis=1)
-    assert_allclose(_linalg.to_dense(own), expected * mask, rtol=1e-12)
+    assert_allclose(_layouts.to_dense(own), expected * mask, rtol=1e-12)
 
 
 def test_ties_go_to_the_lower_latent():
@@ -111,7 +111,7 @@ def test_ties_go_to_the_lower_latent():
         "b_dec": np.zeros(3),
     }
     own = _private.encode(private, params, np.zeros((2, 3)), False)
-    assert_array_equal(_linalg.to_dense(own), [[1, 2, 0, 0]] * 2)
+    assert_array_equal(_layouts.to_dense(own), [[1, 2, 0, 0]] * 2)
 
 
 def test_a_task_trains_its_block_on_its_own_rows_alone():
@@ -141,12 +141,12 @@ def test_coactivation_equals_its_twin(loss):
             TopK(k=3), Private(2, 2, coactivation=strength), loss=loss
         )
         values.append(objective(params, state, batch, step)[0])
-    code = _linalg.to_dense(objective.forward(params, batch.X, step).code)
+    code = _layouts.to_dense(objective.forward(params, batch.X, step).code)
     shift = params["b_dec"] if objective.shifted else 0
     own = _private.encode(
         objective.private, params, batch.X - shift, objective.shifted, batch.labels >= 0
     )
-    own, expected = _linalg.to_dense(own), 0.0
+    own, expected = _layouts.to_dense(own), 0.0
     for j in range(code.shape[1]):
         for k in range(own.shape[1]):
             expected += 0.6 * sum(step.weight * code[:, j] * own[:, k]) ** 2

@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
 
-from skmtl import _linalg, _threads
-from skmtl._linalg import CSR, Support
+from skmtl import _layouts, _threads
+from skmtl._layouts import CSR, Support
 from skmtl._refine import refine
 from tests import naive
 
@@ -110,11 +110,11 @@ def test_layouts_agree(positive):
     code[[0, 7]] = 0
     csr = as_csr(code)
     csr.data[::5] = 0
-    code = _linalg.to_dense(csr)
+    code = _layouts.to_dense(csr)
     before = code.copy(), csr.data.copy()
     dense, sparse = (refine(c, W_dec, target, positive) for c in (code, csr))
     assert isinstance(sparse, CSR) and sparse.support is csr.support
-    assert np.array_equal(_linalg.to_dense(sparse), dense)
+    assert np.array_equal(_layouts.to_dense(sparse), dense)
     assert not dense[code == 0].any() and not dense[[0, 7]].any()
     assert np.array_equal(before[0], code) and np.array_equal(before[1], csr.data)
     assert_allclose(dense, naive.refine(code, W_dec, target, positive), rtol=1e-6, atol=1e-8)
@@ -226,23 +226,23 @@ def test_rows_are_on_their_own(make, monkeypatch):
     monkeypatch.setattr(_threads, "WORTH_A_THREAD", 1)
     code, W_dec, target = (a.astype(np.float32) for a in problem(50, 60, 30, 8))
     with _threads.workers(1):
-        one = _linalg.to_dense(refine(make(code), W_dec, target))
+        one = _layouts.to_dense(refine(make(code), W_dec, target))
     with _threads.workers(2):
         two = refine(make(code), W_dec, target)
-    assert np.array_equal(one, _linalg.to_dense(two))
+    assert np.array_equal(one, _layouts.to_dense(two))
     alone = [refine(make(code[i : i + 1]), W_dec, target[i : i + 1]) for i in range(50)]
-    assert np.array_equal(one, np.concatenate([_linalg.to_dense(row) for row in alone]))
+    assert np.array_equal(one, np.concatenate([_layouts.to_dense(row) for row in alone]))
     W_dec, target = np.asfortranarray(W_dec), np.repeat(target, 2, axis=1)[:, ::2]
     for array in (code, W_dec, target):
         array.flags.writeable = False
-    assert np.array_equal(one, _linalg.to_dense(refine(make(code), W_dec, target)))
+    assert np.array_equal(one, _layouts.to_dense(refine(make(code), W_dec, target)))
 
 
 @pytest.mark.parametrize("make", [np.asarray, as_csr])
 def test_nothing_to_do(make):
     for shape in [(0, 5), (3, 5)]:
         refined = refine(make(np.zeros(shape)), np.ones((5, 2)), np.ones((shape[0], 2)))
-        assert refined.shape == shape and not _linalg.to_dense(refined).any()
+        assert refined.shape == shape and not _layouts.to_dense(refined).any()
 
 
 @pytest.mark.compiled

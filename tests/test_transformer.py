@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import check_random_state
 
-from skmtl import SparseAutoencoderTransformer, _linalg, _threads
+from skmtl import SparseAutoencoderTransformer, _layouts, _linalg, _threads
 from skmtl._validation import held_out
 from skmtl.losses import Mixture
 from skmtl.metrics import explained_variance, l0, shrinkage
@@ -90,7 +90,7 @@ def test_sparse_input_is_not_densified_or_changed(monkeypatch):
     X.has_sorted_indices = False
     before = X.copy()
     largest = []
-    original = _linalg.to_dense
+    original = _layouts.to_dense
 
     def to_dense(code, out=None):
         largest.append(code.shape[0])

@@ -12,9 +12,9 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skmtl import _linalg
+from skmtl import _layouts, _linalg
 from skmtl._gradients import Rows, add_gradient, formed
-from skmtl._linalg import CSR, Support
+from skmtl._layouts import CSR, Support
 from skmtl._select import row_lists
 from skmtl._sklearn import Interval
 from skmtl.dead_latents._base import Ignore, dead_latents
@@ -63,7 +63,7 @@ class AuxK(Ignore):
         weight = self.weight * min(1.0, len(dead) / k)
         pre, most = fwd.pre_of(dead), min(k, len(dead))
         columns, values, counts = row_lists(pre, np.zeros(len(dead), pre.dtype), most)
-        aux = _linalg.csr_from_row_lists(columns, values, counts, len(dead))
+        aux = _layouts.csr_from_row_lists(columns, values, counts, len(dead))
         W_dec = np.ascontiguousarray(params["W_dec"][dead])
         error = _linalg.matmul(aux, W_dec) - fwd.residual()
         d_recon = error * (2 * weight * step.weight[:, None])

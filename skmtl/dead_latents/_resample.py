@@ -13,7 +13,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skmtl import _linalg
+from skmtl import _layouts
 from skmtl._sklearn import Interval, StrOptions
 from skmtl._threads import BLOCK_ROWS, cut
 from skmtl.dead_latents._base import Ignore
@@ -76,7 +76,7 @@ class Resample(Ignore):
         chosen = self._drawn_rows(objective, params, state["rng"], data, len(dead))
         if chosen is None:
             return
-        X = _linalg.dense_block(_linalg.take_rows(data.batch.X, chosen)).copy()
+        X = _layouts.dense_block(_layouts.take_rows(data.batch.X, chosen)).copy()
         center = objective.reconstruction.loss.link(params["b_dec"])
         directions = X - center
         if self.direction == "residual":

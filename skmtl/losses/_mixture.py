@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit, log_softmax, logit, logsumexp
 
-from skmtl import _linalg
+from skmtl import _layouts, _linalg
 from skmtl._gradients import add_gradient
 from skmtl._sklearn import Options, StrOptions
 from skmtl.losses._base import Loss, clipped_logit, in_unit_interval
@@ -49,7 +49,7 @@ def seed_clusters(X, weight, n, rng):
     total = np.cumsum(weight[order], dtype=np.float64)
     steps = (np.arange(n_candidates) + rng.random()) / n_candidates * total[-1]
     taken = order[np.minimum(np.searchsorted(total, steps), len(order) - 1)]
-    rows = np.asarray(_linalg.dense_block(_linalg.as_rows(X[taken])), dtype=np.float64)
+    rows = np.asarray(_layouts.dense_block(_layouts.as_rows(X[taken])), dtype=np.float64)
     mean = rows.mean(axis=0)
     rows -= mean
 
@@ -182,7 +182,7 @@ class Mixture(Loss):
         return -0.5 * (self._squared_distance(X, params) / variance + constant)
 
     def _squared_distance(self, X, params):
-        shifted, means = _linalg.dense_block(X) - params["b_dec"], params["W_dec"]
+        shifted, means = _layouts.dense_block(X) - params["b_dec"], params["W_dec"]
         distance = (shifted**2).sum(axis=1)[:, None] - 2 * shifted @ means.T
         return np.maximum(distance + (means**2).sum(axis=1), 0)
 
@@ -213,7 +213,7 @@ class Mixture(Loss):
         else:
             free = np.exp(params["log_variance"])
             variance = VARIANCE_FLOOR + free
-            shifted = _linalg.dense_block(X) - params["b_dec"]
+            shifted = _layouts.dense_block(X) - params["b_dec"]
             d_logits = (count[:, None] * params["W_dec"] - share.T @ shifted) / variance[:, None]
             distance = np.sum(share * self._squared_distance(X, params), axis=0)
             d_variance = 0.5 * (X.shape[1] * count / variance - distance / variance**2)

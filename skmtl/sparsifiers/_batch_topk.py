@@ -10,7 +10,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skmtl import _linalg
+from skmtl import _layouts
 from skmtl._select import (
     entries_above,
     floor_over_blocks,
@@ -72,7 +72,7 @@ class BatchTopK(Sparsifier):
         k = min(self.k, pre.shape[1])
         if not step.train:
             floor = np.full(pre.shape[1], max(params["threshold"][0], 0), pre.dtype)
-            return _linalg.laid_out(entries_above(pre, floor), k)
+            return _layouts.laid_out(entries_above(pre, floor), k)
         weight, budget = per_row(step.weight, k)
         for guess in (guessed_floor(pre, k), 0):
             code = entries_above(pre, np.full(pre.shape[1], guess, pre.dtype))
@@ -80,7 +80,7 @@ class BatchTopK(Sparsifier):
             if (len(code.data) if of_entry is None else of_entry.sum()) > budget:
                 break
         floor = weighted_floor(code.data, of_entry, budget)
-        return _linalg.laid_out(only(code, code.data > floor), k)
+        return _layouts.laid_out(only(code, code.data > floor), k)
 
     def freeze(self, pre_blocks, weight, params):
         k = min(self.k, len(params["b_enc"]))

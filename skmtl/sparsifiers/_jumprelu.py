@@ -20,10 +20,10 @@ from numbers import Real
 
 import numpy as np
 
-from skmtl import _linalg
+from skmtl import _layouts
 from skmtl._constraints import AtLeast
 from skmtl._gradients import Rows, add_gradient
-from skmtl._linalg import CSR, Support
+from skmtl._layouts import CSR, Support
 from skmtl._select import entries_above, floor_over_blocks, rows_of, weighted_floor
 from skmtl._sklearn import Interval, StrOptions
 from skmtl.sparsifiers._base import Sparsifier, norm_for
@@ -154,7 +154,7 @@ class JumpReLU(Sparsifier):
         slope = (pre > threshold[code.indices]).astype(pre.dtype)
         if self.penalty == "tanh":
             slope += inside * steep[code.indices]
-        adj.pre.append(_linalg.with_values(code, d_code * slope))
+        adj.pre.append(_layouts.with_values(code, d_code * slope))
 
     def term(self, batch, fwd, adj, params, state, grads, step):
         total = float(step.weight.sum(dtype=np.float64))

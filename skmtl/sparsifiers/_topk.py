@@ -8,7 +8,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skmtl import _linalg
+from skmtl import _layouts
 from skmtl._select import row_lists
 from skmtl._sklearn import Interval
 from skmtl.sparsifiers._base import Sparsifier, norm_for
@@ -83,7 +83,7 @@ class TopK(Sparsifier):
         n_components = product.shape[1]
         if self.search_every == 1 or step is None or step.place is None:
             indices, values, counts = row_lists(product, bias, self._k(n_components, step))
-            return _linalg.from_row_lists(indices, values, counts, n_components)
+            return _layouts.from_row_lists(indices, values, counts, n_components)
         place, width = step.place, min(self.remembered * self.k, n_components)
         found, values, _ = row_lists(product, bias, width)
         if "among" not in place.memory:
@@ -113,4 +113,4 @@ class TopK(Sparsifier):
         k = min(self._k(n_components, step), among.shape[1])
         positions, values, counts = row_lists(pre, np.zeros(pre.shape[1], pre.dtype), k)
         indices = np.take_along_axis(among, np.maximum(positions, 0), axis=1)
-        return _linalg.from_row_lists(indices, values, counts, n_components)
+        return _layouts.from_row_lists(indices, values, counts, n_components)

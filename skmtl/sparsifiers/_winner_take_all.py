@@ -10,7 +10,7 @@ from numbers import Real
 
 import numpy as np
 
-from skmtl import _linalg
+from skmtl import _layouts, _linalg
 from skmtl._select import column_floors, entries_above
 from skmtl._sklearn import Interval
 from skmtl.sparsifiers._base import Sparsifier
@@ -50,7 +50,7 @@ class WinnerTakeAll(Sparsifier):
         if not step.train:
             return _linalg.relu(pre)
         code = entries_above(pre, column_floors(pre, step.weight, self.rate))
-        return _linalg.laid_out(code, self.rate * pre.shape[1])
+        return _layouts.laid_out(code, self.rate * pre.shape[1])
 
     def read(self, fwd):
         """Heads read in training what they will read afterwards."""

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
-from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _linalg, _scratch
+from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _layouts, _linalg, _scratch
 from skmtl._gradients import dense_gradient
 from skmtl._objectives import Additive, Batch, Objective, Step
 from skmtl._training import Data
@@ -57,8 +57,8 @@ def test_aux_k_loss_and_gradient(loss, sparsifier, sparse):
         }
 
     def twin(params):
-        X = _linalg.to_dense(_linalg.as_rows(batch.X)) if sparse else batch.X
-        code = _linalg.to_dense(objective.forward(at, _linalg.as_rows(batch.X), step).code)
+        X = _layouts.to_dense(_layouts.as_rows(batch.X)) if sparse else batch.X
+        code = _layouts.to_dense(objective.forward(at, _layouts.as_rows(batch.X), step).code)
         residual = X - loss.link(code @ at["W_dec"] + at["b_dec"])
         shift = params["b_dec"] if loss.shifts_input else 0
         pre = (X - shift) @ params["W_enc"].T + params["b_enc"]
@@ -163,7 +163,7 @@ def test_losses_are_those_of_the_code(sparsifier, digits, monkeypatch):
     def spy(self, params, X, refined=False):
         losses = row_losses(self, params, X, refined)
         train = Step(np.full(len(X), 1 / len(X)))
-        code = _linalg.to_dense(self.forward(params, X, train).code)
+        code = _layouts.to_dense(self.forward(params, X, train).code)
         recon = code @ params["W_dec"] + params["b_dec"]
         seen.append(np.corrcoef(losses, ((X - recon) ** 2).sum(axis=1))[0, 1])
         return losses
@@ -194,7 +194,7 @@ def test_resampling_with_log_loss(digits):
 def test_resampling_holds_few_rows_at_once(monkeypatch):
     X = sp.random_array((6000, 400), density=0.02, rng=np.random.default_rng(0), format="csr")
     largest = []
-    to_dense = _linalg.to_dense
+    to_dense = _layouts.to_dense
 
     def spy(code, out=None):
         largest.append(code.shape[0])

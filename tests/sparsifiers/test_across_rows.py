@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmtl import SparseAutoencoderTransformer, _linalg
+from skmtl import SparseAutoencoderTransformer, _layouts
 from skmtl._objectives import Step
 from skmtl.datasets import make_sparse_codes
 from skmtl.metrics import dead_fraction, l0
@@ -16,7 +16,7 @@ def trained(sparsifier, pre, weight=None):
     weight = np.full(len(pre), 1 / len(pre)) if weight is None else weight
     params = {"b_enc": np.zeros(pre.shape[1])}
     params |= sparsifier.init(pre.shape[1], pre.dtype, np.random.default_rng(0))
-    return _linalg.to_dense(sparsifier.forward(pre, params, Step(weight.astype(pre.dtype))))
+    return _layouts.to_dense(sparsifier.forward(pre, params, Step(weight.astype(pre.dtype))))
 
 
 @pytest.mark.parametrize("k", [1, 3, 12])
@@ -56,7 +56,7 @@ def test_threshold_is_the_exact_quantile(weighted, n_blocks, rng):
     sparsifier = BatchTopK(4)
     sparsifier.freeze(iter(np.split(pre, n_blocks)), weight, params)
     step = Step(np.ones(210, np.float32), train=False)
-    code = _linalg.to_dense(sparsifier.forward(pre, params, step))
+    code = _layouts.to_dense(sparsifier.forward(pre, params, step))
     mean = np.average((code > 0).sum(axis=1), weights=weight)
     assert 4 - 1e-9 <= mean < 4 + 2 / 210
     if not weighted:

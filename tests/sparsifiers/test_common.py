@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
-from skmtl import _linalg
+from skmtl import _layouts
 from skmtl._objectives import Step
 from skmtl.sparsifiers import SPARSIFIERS, Relu
 from tests import instances
@@ -43,7 +43,7 @@ def forward(sparsifier, pre, train=False):
     params = {"b_enc": np.zeros(pre.shape[1], pre.dtype)}
     params.update(sparsifier.init(pre.shape[1], pre.dtype, np.random.default_rng(0)))
     step = Step(np.full(len(pre), 1 / len(pre), dtype=pre.dtype), train=train)
-    return _linalg.to_dense(sparsifier.forward(pre, params, step))
+    return _layouts.to_dense(sparsifier.forward(pre, params, step))
 
 
 @every_sparsifier

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl import SparseAutoencoderTransformer, _linalg
+from skmtl import SparseAutoencoderTransformer, _layouts
 from skmtl._autoencoder import Adjoints, Signals
 from skmtl._gradients import dense_gradient
 from skmtl._objectives import Step
@@ -30,7 +30,7 @@ def forward(sparsifier, pre, threshold, scale=1.0, unit=1.0):
 def on_support(fwd, dense):
     code = fwd.code
     rows = np.repeat(np.arange(code.shape[0]), np.diff(code.indptr))
-    return _linalg.with_values(code, dense[rows, code.indices])
+    return _layouts.with_values(code, dense[rows, code.indices])
 
 
 @pytest.mark.parametrize("penalty", ["l0", "target_l0"])
@@ -39,7 +39,7 @@ def test_threshold_feels_the_window_around_the_pre_activation(penalty, rng):
     pre, threshold = rng.standard_normal((30, 6)), rng.uniform(0.1, 0.6, 6)
     sparsifier = JumpReLU(penalty, l0=2, strength=0.3, bandwidth=0.5)
     fwd, params, step = forward(sparsifier, pre, threshold, scale=1.6, unit=2.0)
-    assert_allclose(_linalg.to_dense(fwd.code), np.where(pre > threshold, pre, 0))
+    assert_allclose(_layouts.to_dense(fwd.code), np.where(pre > threshold, pre, 0))
     d_code = rng.standard_normal(pre.shape)
     adj, grads = Adjoints(on_support(fwd, d_code)), {}
     value = sparsifier.term(None, fwd, adj, params, {}, grads, step)
@@ -56,7 +56,7 @@ def test_threshold_feels_the_window_around_the_pre_activation(penalty, rng):
     assert_allclose(grads["threshold"], 1.6 * by_hand, atol=1e-12)
     below = (pre < threshold) & (threshold - pre < 0.4)
     assert below.any() and np.isin(np.flatnonzero(below.any(axis=0)), fwd.code.indices).all()
-    assert_allclose(_linalg.to_dense(adj.pre[0]), np.where(pre > threshold, d_code, 0))
+    assert_allclose(_layouts.to_dense(adj.pre[0]), np.where(pre > threshold, d_code, 0))
 
 
 def test_tanh_passes_the_window_on_to_the_encoder(rng):
@@ -68,7 +68,7 @@ def test_tanh_passes_the_window_on_to_the_encoder(rng):
     sparsifier.backward(fwd, adj, params, {}, step)
     inside = abs(pre - threshold) < 0.25
     expected = d_code * ((pre > threshold) + inside * threshold / 0.5)
-    assert_allclose(_linalg.to_dense(adj.pre[0]), expected, atol=1e-12)
+    assert_allclose(_layouts.to_dense(adj.pre[0]), expected, atol=1e-12)
 
 
 def test_dead_latents_are_drawn_to_their_thresholds(rng):

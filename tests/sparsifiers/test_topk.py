@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from skmtl import SparseAutoencoderTransformer, _linalg
+from skmtl import SparseAutoencoderTransformer, _layouts, _linalg
 from skmtl._objectives import Step
 from skmtl.sparsifiers import TopK
 from tests import naive
 
 
 def topk(pre, k):
-    return _linalg.to_dense(TopK(k=k).forward(pre, {}, None))
+    return _layouts.to_dense(TopK(k=k).forward(pre, {}, None))
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 7, 16, 40])
@@ -30,7 +30,7 @@ def test_ties_go_to_the_lower_index():
 
 def test_sparse_codes_have_ascending_columns(rng):
     code = TopK(k=4).forward(rng.standard_normal((20, 100)), {}, None)
-    assert isinstance(code, _linalg.CSR)
+    assert isinstance(code, _layouts.CSR)
     for i in range(20):
         row = code.indices[code.indptr[i] : code.indptr[i + 1]]
         assert len(row) == 4 and (np.diff(row) > 0).all()
@@ -98,19 +98,19 @@ def test_a_stream_searches_every_time():
 def test_k_falls_over_the_first_half_of_the_fit(progress, k, rng):
     pre = rng.random((9, 20))
     step = Step(np.full(9, 1 / 9), progress=progress)
-    code = _linalg.to_dense(TopK(4, anneal_from=12).forward(pre, {}, step))
+    code = _layouts.to_dense(TopK(4, anneal_from=12).forward(pre, {}, step))
     assert_array_equal(code, naive.topk(pre, k))
     step.train = False
-    code = _linalg.to_dense(TopK(4, anneal_from=12).forward(pre, {}, step))
+    code = _layouts.to_dense(TopK(4, anneal_from=12).forward(pre, {}, step))
     assert_array_equal(code, naive.topk(pre, 4))
 
 
 def test_k_after_the_fit(rng):
     pre, sparsifier = rng.random((9, 20)), TopK(4, k_transform=7)
     step = Step(np.full(9, 1 / 9))
-    assert_array_equal(_linalg.to_dense(sparsifier.forward(pre, {}, step)), naive.topk(pre, 4))
+    assert_array_equal(_layouts.to_dense(sparsifier.forward(pre, {}, step)), naive.topk(pre, 4))
     step.train = False
-    assert_array_equal(_linalg.to_dense(sparsifier.forward(pre, {}, step)), naive.topk(pre, 7))
+    assert_array_equal(_layouts.to_dense(sparsifier.forward(pre, {}, step)), naive.topk(pre, 7))
     model = SparseAutoencoderTransformer(32, sparsifier=sparsifier, max_iter=1, tol=None)
     X = rng.standard_normal((50, 20))
     assert (model.fit_transform(X) > 0).sum(axis=1).max() == 7
