@@ -77,7 +77,7 @@ def check_same_rows(X, y, name="y", of="X"):
 
 
 def check_matrix(X, name, check=None, **options):
-    """Rows as an array in C order, or as CSR with sorted columns and one entry a place.
+    """Rows as an array in C order, or as CSR with sorted columns, one entry a place, none zero.
 
     The options are those of scikit-learn's ``check_array``, or of ``check`` in its place.
     """
@@ -90,9 +90,10 @@ def check_matrix(X, name, check=None, **options):
         X = check(X, **{"order": "C", **options})
     if sp.issparse(X):
         X = sp.csr_array(X)
-        if not X.has_canonical_format:
+        if not (X.has_canonical_format and X.data.all()):
             X = X.copy()  # never reorder the user's own
             X.sum_duplicates()
+            X.eliminate_zeros()
     return X
 
 

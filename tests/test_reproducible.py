@@ -102,15 +102,18 @@ def test_of_rows_in_another_place(expected, tmp_path):
 
 @compiled
 def test_of_sparse_rows_in_any_order():
-    """CSR with int64 indices, with each row's entries in reverse; CSC; COO."""
-    X = sp.csr_array(data()[0])
+    """CSR with int64 indices, with each row's entries in reverse, with stored zeros; CSC; COO."""
+    X = sp.csr_array(data()[0] * (np.random.default_rng(0).random(data()[0].shape) < 0.7))
     wide, mixed = X.copy(), X.copy()
     wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
     for row in (slice(*pair) for pair in zip(X.indptr[:-1], X.indptr[1:], strict=True)):
         mixed.indices[row], mixed.data[row] = X.indices[row][::-1], X.data[row][::-1]
     mixed.has_sorted_indices = False
+    with_zeros = sp.csr_array(np.where(X.toarray() == 0, np.nan, X.toarray()))
+    with_zeros.data[np.isnan(with_zeros.data)] = 0
+    assert with_zeros.nnz > X.nnz
     expected = digests(X)
-    for same in (wide, mixed, X.tocsc(), X.tocoo()):
+    for same in (wide, mixed, with_zeros, X.tocsc(), X.tocoo()):
         assert {n: digest(fit(n, e, same), X) for n, e in estimators().items()} == expected
 
 
