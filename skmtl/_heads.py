@@ -10,7 +10,7 @@ scores are only formed where there is a label.
 ``W_skip`` is (number of classes, n_features).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -238,6 +238,19 @@ def _add_scores(read, W, found, offsets):
         kernel_of(read, W, cells, found.values, some.start, some.stop)
 
     for_each_part(part, len(found.rows), 2 * n_read)
+
+
+def with_values(d_scores, of_labels, offsets):
+    """As ``d_scores``, but all classes of a label's task have its ``of_labels``, (n, T)."""
+    if not isinstance(d_scores, Labelled):
+        return of_labels.repeat(offsets[1:] - offsets[:-1], axis=1)
+    values = of_labels[d_scores.rows, d_scores.tasks]
+    return replace(d_scores, values=values.repeat(np.diff(d_scores.starts)))
+
+
+def curvatures(of_kind):
+    """How large the second derivative of each task's loss in its scores can be, (T,)."""
+    return sum(KINDS[kind].CURVATURE * of_tasks for kind, of_tasks in of_kind.items())
 
 
 def by_class(task_weights, offsets, params):

@@ -9,6 +9,8 @@ head starts at the mean, a task loses 1 there, and none drowns another by the si
 
 from skmtl._numba import kernel
 
+CURVATURE = 2.0
+
 
 def add_losses(scores, offsets, own, batch, d_scores, losses):
     """Add to the losses of the tasks that are our ``own``; set their columns of ``d_scores``."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmtl import MultiTaskSAEClassifier, _gradients, _layouts, _linalg
+from skmtl import MultiTaskSAEClassifier, _gradients, _layouts
 from skmtl._objectives import Batch, Objective, StayNear, Step, Tasks, WeightDecay
 from skmtl._softmax_heads import softmax_by_task, softmax_loss
 from skmtl.losses import SquaredError
@@ -146,7 +146,7 @@ def test_sparse_and_dense_codes_agree(k, monkeypatch):
     """The layout of a code changes cost, not results."""
     values = []
     for share in (0.0, 1.0):
-        monkeypatch.setattr(_linalg, "SPARSE_BELOW", share)
+        monkeypatch.setattr(_layouts, "SPARSE_BELOW", share)
         objective, params, *args = small_problem(SquaredError(), TopK(k=k), tasks=True)
         code = objective.forward(params, args[1].X, args[2]).code
         assert isinstance(code, _layouts.CSR) == (share == 1.0)
@@ -286,7 +286,7 @@ def test_few_labels_train_the_same_model(rng):
     models = []
     for below in (0.0, 1.0):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_linalg, "SPARSE_BELOW", below)
+            patch.setattr(_layouts, "SPARSE_BELOW", below)
             model = MultiTaskSAEClassifier(8, sparsifier=None, max_iter=5, tol=None, random_state=0)
             models.append(model.fit(X, Y))
     assert [m._objective.tasks.of_labelled for m in models] == [False, True]

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cros
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from skmtl import MultiTaskSAERegressor, _linalg
+from skmtl import MultiTaskSAERegressor, _layouts
 from skmtl._logistic import STRENGTHS
 from skmtl.sparsifiers import TopK
 
@@ -333,7 +333,7 @@ def test_few_targets_train_the_same_model(rng):
     models = []
     for below in (0.0, 1.0):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_linalg, "SPARSE_BELOW", below)
+            patch.setattr(_layouts, "SPARSE_BELOW", below)
             models.append(reg(8, sparsifier=None).fit(X, Y))
     assert [m._objective.tasks.of_labelled for m in models] == [False, True]
     for name, array in models[0]._params.items():

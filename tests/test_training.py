@@ -276,12 +276,12 @@ def test_schedules(name, problem):
 @pytest.mark.compiled
 def test_row_sparse_updates_reach_the_loss_of_dense_ones(digits, monkeypatch):
     """Latents that did not fire stand still in a sparse step; the fit ends as well off."""
-    from skmtl import _linalg
+    from skmtl import _layouts
 
     X, _ = digits
     losses = []
     for share in (0.0, 1.0):
-        monkeypatch.setattr(_linalg, "SPARSE_BELOW", share)
+        monkeypatch.setattr(_layouts, "SPARSE_BELOW", share)
         model = SparseAutoencoderTransformer(
             128, max_iter=60, tol=None, learning_rate=3e-3, random_state=0
         ).fit(X)

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import check_random_state
 
-from skmtl import SparseAutoencoderTransformer, _layouts, _linalg, _threads
+from skmtl import SparseAutoencoderTransformer, _layouts, _threads
 from skmtl._validation import held_out
 from skmtl.losses import Mixture
 from skmtl.metrics import explained_variance, l0, shrinkage
@@ -96,7 +96,7 @@ def test_sparse_input_is_not_densified_or_changed(monkeypatch):
         largest.append(code.shape[0])
         return original(code, out)
 
-    monkeypatch.setattr(_linalg, "to_dense", to_dense)
+    monkeypatch.setattr(_layouts, "to_dense", to_dense)
     monkeypatch.setattr(sp.csr_array, "toarray", None)  # nobody else densifies
     sae(8, max_iter=1).fit(X).score(X)
     assert max(largest) <= _threads.BLOCK_ROWS

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 
-from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _layouts, _linalg, _scratch
+from skmtl import MultiTaskSAEClassifier, SparseAutoencoderTransformer, _layouts, _scratch
 from skmtl._gradients import dense_gradient
 from skmtl._objectives import Additive, Batch, Objective, Step
 from skmtl._training import Data
@@ -200,7 +200,7 @@ def test_resampling_holds_few_rows_at_once(monkeypatch):
         largest.append(code.shape[0])
         return to_dense(code, out)
 
-    monkeypatch.setattr(_linalg, "to_dense", spy)
+    monkeypatch.setattr(_layouts, "to_dense", spy)
     model = SparseAutoencoderTransformer(300, sparsifier=TopK(2), max_iter=3, tol=None)
     model.set_params(random_state=0, learning_rate=0.05).fit(X)
     assert (model.firing_rate_ == 0).any() and max(largest) <= 1024
