@@ -37,29 +37,63 @@ def naming(name):
 
 
 def refuse_masked(array, name):
-    """Masked arrays lose their mask on the way to a kernel; none gets that far."""
-    if isinstance(array, np.ma.MaskedArray):
+    """Masked arrays, also as rows of a list, lose their mask on the way to a kernel."""
+    rows = array if isinstance(array, list | tuple) else ()
+    if any(isinstance(part, np.ma.MaskedArray) for part in (array, *rows)):
         raise ValueError(
             f"{name} must be a plain array; got a numpy masked array, whose mask would be lost. "
             f"Choose values for the masked entries and pass {name}.filled(value)."
         )
 
 
-def refuse_dates(array, name):
-    """Dates and durations would count as numbers of nanoseconds."""
+def as_array(values, name):
+    """A list, or what has ``__array__`` and is no frame, as a plain array; all else as it is."""
+    refuse_masked(values, name)
+    listed = isinstance(values, list | tuple)
+    if not (listed or hasattr(values, "__array__")) or hasattr(values, "columns"):
+        return values
+    with naming(name):
+        array = np.asanyarray(values)
+    refuse_masked(array, name)
+    return array
+
+
+def date_type(array):
+    """The type of dates or durations in an array or frame; None without any."""
     for dtype in array.dtypes if hasattr(array, "columns") else [getattr(array, "dtype", None)]:
         if getattr(dtype, "kind", None) in ("m", "M") or str(dtype).startswith(DATES):
-            raise ValueError(
-                f"{name} must be numbers; got {dtype}. Convert dates to numbers in a unit of your "
-                "choice."
-            )
+            return dtype
+        if getattr(dtype, "kind", None) == "O":
+            types = set(map(type, np.asarray(array, dtype=object).flat))
+            found = [t for t in types if issubclass(t, np.datetime64 | np.timedelta64)]
+            if found:
+                return found[0].__name__
+    return None
+
+
+def refuse_dates(array, name):
+    """Dates and durations would count as numbers of nanoseconds."""
+    found = date_type(array)
+    if found is not None:
+        raise ValueError(
+            f"{name} must be numbers; got {found}. Convert dates to numbers in a unit of your "
+            "choice."
+        )
+
+
+def as_numbers(values, name):
+    """What is passed, as `as_array` gives it, without masks and dates."""
+    values = as_array(values, name)
+    refuse_dates(values, name)
+    return values
 
 
 def as_floats(values, name):
     """Numbers as a float64 array of any shape, finite or not."""
-    refuse_masked(values, name)
-    refuse_dates(values, name)
+    values = as_numbers(values, name)
     with naming(name):
+        if sp.issparse(values):
+            raise ValueError("sparse arrays are not supported here; pass what toarray() gives.")
         array = np.asarray(values)
         if array.dtype.kind == "c":
             raise ValueError("complex numbers are not supported.")
@@ -81,8 +115,7 @@ def check_matrix(X, name, check=None, **options):
 
     The options are those of scikit-learn's ``check_array``, or of ``check`` in its place.
     """
-    refuse_masked(X, name)
-    refuse_dates(X, name)
+    X = as_numbers(X, name)
     if sp.issparse(X):
         X = check_sparse_format(X, name)
     with naming(name):
@@ -112,6 +145,7 @@ def check_sparse_format(X, name):
     SciPy does not check them by itself, believes what an array says of its order, and shortens and
     converts what it looks at: so it is given an object of our own around the same parts.
     """
+    refuse_masked(getattr(X, "data", None), name)
     try:
         if X.format in ("csr", "csc", "bsr"):
             for part in (X.indices, X.indptr):

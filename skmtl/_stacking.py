@@ -7,7 +7,15 @@ import scipy.sparse as sp
 
 from skmtl._arrays import check_same_rows, check_sparse_format, refuse_masked
 from skmtl._sklearn import safe_indexing
-from skmtl._targets import fits_float, integral, is_missing, observed, read_table
+from skmtl._targets import (
+    as_python,
+    fits_float,
+    integral,
+    is_missing,
+    kind_of,
+    observed,
+    read_table,
+)
 
 
 def stack_tasks(tasks: list | dict) -> tuple[Any, Any]:
@@ -76,7 +84,7 @@ def stack_tasks(tasks: list | dict) -> tuple[Any, Any]:
     for t, (stop, column) in enumerate(zip(stops, columns, strict=True)):
         rows = slice(stop - len(column), stop)
         present = ~is_missing(column)
-        Y[rows, t][present] = column[present]
+        Y[rows, t][present] = as_python(column[present])
     X = _concatenate([X_t for X_t, _ in pairs])
     if not isinstance(tasks, dict):
         return X, Y
@@ -131,7 +139,7 @@ def unstack_tasks(X: Any, Y: Any, *, missing_label: Any = None) -> list | dict:
 
 def _is_numeric(column):
     if column.dtype.kind == "O":
-        return all(isinstance(v, int | float | np.number) for v in column[~is_missing(column)])
+        return {kind_of(v) for v in column[~is_missing(column)]} <= {"bool", "integer", "float"}
     return column.dtype.kind in "biuf"
 
 

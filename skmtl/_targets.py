@@ -7,15 +7,19 @@ beside it; gaps have the value 0.
 
 import warnings
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets
 
-from skmtl._arrays import check_sparse_format, naming, refuse_masked
+from skmtl._arrays import as_array, check_sparse_format, date_type, naming, refuse_masked
 
 LARGEST = 1e300  # differences and sums of real targets must be numbers, too
+DATES = "M8[us]"  # what holds dates of every unit, and what Python's own dates can say
 UNSEEN = -2  # a label that fit did not see: wrong in a score, refused in training
 
 
@@ -79,7 +83,8 @@ def read_table(y, name="y"):
 
 def _read_column(series):
     """A pandas or polars column as an array; integers and bools with gaps stay what they are."""
-    kind = str(series.dtype).lower()
+    categories = getattr(series.dtype, "categories", None)
+    kind = str(getattr(categories, "dtype", series.dtype)).lower()
     array = series.to_numpy()
     if array.dtype.kind in "fO" and kind.startswith(("int", "uint", "bool")):
         # Not by way of floats, which would merge integers above 2**53.
@@ -89,7 +94,7 @@ def _read_column(series):
 
 def _array_from_list(y, name):
     if hasattr(y, "__array__"):
-        return np.asarray(y)
+        return np.asarray(as_array(y, name))
     sequence = hasattr(y, "__len__") and hasattr(y, "__getitem__")
     if not sequence or isinstance(y, str | bytes | dict):
         raise ValueError(
@@ -122,7 +127,7 @@ def is_missing(column, missing_label=None):
         gaps = np.fromiter((_is_gap(value) for value in column), dtype=bool, count=len(column))
     else:
         gaps = np.zeros(len(column), dtype=bool)
-    if np.ndim(missing_label) != 0 or isinstance(missing_label, dict | set):
+    if isinstance(missing_label, dict | set | np.ndarray) or np.ndim(missing_label) != 0:
         raise ValueError(f"missing_label must be a single value; got {missing_label!r}.")
     if missing_label is not None and not _is_gap(missing_label):
         kind = _comparable(missing_label)  # a string is not the number it spells, nor False zero
@@ -133,6 +138,8 @@ def is_missing(column, missing_label=None):
             )
             gaps |= np.fromiter(equal, dtype=bool, count=len(column))
         elif len(column) and _comparable(column[0]) == kind:
+            if kind == "date":  # NumPy does not compare Python's dates with all of its own
+                missing_label = np.datetime64(getattr(missing_label, "asm8", missing_label))
             gaps |= column == missing_label
     return gaps
 
@@ -142,12 +149,14 @@ def _is_gap(value):
         return True
     if isinstance(value, float | np.floating):
         return value != value
+    if isinstance(value, Decimal):
+        return value.is_nan()
     return type(value).__name__ in ("NAType", "NaTType")
 
 
 def _comparable(value):
     """Labels of one such kind can be equal."""
-    kind = _kind(value)
+    kind = kind_of(value)
     return "number" if kind in ("integer", "float") else kind
 
 
@@ -165,11 +174,14 @@ def integral(column, present):
     """The observed labels; integers again where floats only made room for NaN."""
     labels = column[present]
     if labels.dtype.kind == "O":
-        kinds = {_kind(value) for value in labels}
+        kinds = {kind_of(value) for value in labels}
         if kinds == {"bool"}:
             return labels.astype(bool)
-        if kinds == {"integer"} and all(-(2**63) <= value < 2**63 for value in labels):
-            return labels.astype(np.int64)
+        if kinds == {"integer"}:
+            for dtype in (np.int64, np.uint64):
+                limits = np.iinfo(dtype)
+                if all(limits.min <= value <= limits.max for value in labels):
+                    return labels.astype(dtype)
         if kinds == {"string"}:
             return np.array([str(value) for value in labels], dtype=object)
     elif labels.dtype.kind == "f" and np.isnan(column).any():
@@ -179,11 +191,16 @@ def integral(column, present):
     return labels
 
 
-def _labels_of(column, present, where):
+def labels_of(column, present, where):
     """The observed labels of a column, in one comparable type; errors name ``where``."""
     labels = integral(column, present)
     if labels.dtype.kind == "O" and len(labels):
-        kinds = {_kind(value) for value in labels}
+        kinds = {kind_of(value) for value in labels}
+        if kinds == {"integer", "float"} and not fits_float(labels):
+            raise ValueError(
+                f"Integer labels beside floats must be 2**53 at most, above which floats merge; "
+                f"{where} has larger ones. Make all labels of the task integers, or all strings."
+            )
         if kinds == {"integer", "float"}:
             kinds = {"float"}
         if len(kinds) > 1:
@@ -199,6 +216,11 @@ def _labels_of(column, present, where):
             _refuse_type(kinds.pop(), where)
     if labels.dtype.kind not in "biufUOM":
         _refuse_type(labels.dtype.name, where)
+    if labels.dtype.kind == "M" and (labels.astype(DATES) != labels).any():
+        raise ValueError(
+            f"Dates as labels must be whole microseconds; {where} has finer ones. Round them, or "
+            "convert them to strings."
+        )
     if labels.dtype.kind == "f":
         if np.isinf(labels).any():
             raise ValueError(f"Input y contains infinity or a value too large: {where}.")
@@ -216,14 +238,21 @@ def _refuse_type(kind, where):
     )
 
 
-def _kind(value):
+def kind_of(value):
     if isinstance(value, bool | np.bool_):
         return "bool"
-    if isinstance(value, int | np.integer):
+    if isinstance(value, int | np.integer) and not isinstance(value, np.timedelta64):
         return "integer"
     if isinstance(value, float | np.floating):
         return "float"
+    if isinstance(value, date | np.datetime64):
+        return "date"
     return "string" if isinstance(value, str) else type(value).__name__
+
+
+def as_python(labels):
+    """List of labels that are equal where the labels are: dates whatever their unit."""
+    return (labels.astype(DATES) if labels.dtype.kind == "M" else labels).tolist()
 
 
 class Entries(NamedTuple):
@@ -272,7 +301,7 @@ class TaskLabels:
         for t, column in enumerate(table.columns):
             where = "y" if table.one_d else f"task {_name(table, t)!r} of y"
             present = ~is_missing(column, missing_label) & mask[:, t]
-            seen = _labels_of(column, present, where)
+            seen = labels_of(column, present, where)
             if len(seen):
                 with naming(where), np.errstate(invalid="ignore"):  # floats beyond int64 are cast
                     check_classification_targets(seen)
@@ -322,7 +351,7 @@ class TaskLabels:
             where = name if table.one_d else f"task {_name(table, t)!r} of {name}"
             present = ~is_missing(column, self.missing_label) & mask[:, t]
             if present.any():
-                seen = _labels_of(column, present, where)
+                seen = labels_of(column, present, where)
                 codes[present, t] = self._encode_task(t, seen, allow_unseen, where)
         return codes
 
@@ -333,18 +362,19 @@ class TaskLabels:
     def _encode_task(self, t, seen, allow_unseen, where):
         classes = self.classes[t]
         kinds = {_comparable(label) for label in (seen[0], *classes[:1])}
-        if len(kinds) > 1 and "string" in kinds:
+        known = as_python(classes)
+        if len(kinds) > 1 and kinds & {"string", "date"}:
             raise ValueError(
-                f"The labels of {where} must be of the type of the classes {classes.tolist()[:5]}; "
+                f"The labels of {where} must be of the type of the classes {known[:5]}; "
                 f"got {seen[0]!r}. Convert one to the other."
             )
         values, inverse = np.unique(seen, return_inverse=True)
-        position = {value: c for c, value in enumerate(classes.tolist())}
-        codes = np.array([position.get(value, UNSEEN) for value in values.tolist()])
+        position = {value: c for c, value in enumerate(known)}
+        codes = np.array([position.get(value, UNSEEN) for value in as_python(values)])
         if not allow_unseen and (codes == UNSEEN).any():
-            unknown = values[codes == UNSEEN].tolist()
+            unknown = as_python(values[codes == UNSEEN])
             raise ValueError(
-                f"The labels of {where} must be among the classes {classes.tolist()}; got "
+                f"The labels of {where} must be among the classes {known}; got "
                 f"{unknown[:5]}. Mark these labels as missing, or fit anew (with all classes "
                 "declared at the first call of partial_fit)."
             )
@@ -355,12 +385,16 @@ class TaskLabels:
         if self.one_d:
             return self._decode_task(0, codes[:, 0])
         columns = [self._decode_task(t, codes[:, t]) for t in range(self.n_tasks)]
-        kinds = {"iu" if c.dtype.kind in "iu" else c.dtype.kind for c in columns}
-        if len(kinds) == 1 or (kinds == {"iu", "f"} and all(map(fits_float, columns))):
-            return np.column_stack(columns)
+        kinds = {c.dtype.kind for c in columns}
+        if kinds == {"M"} and len({c.dtype for c in columns}) > 1:
+            columns = [c.astype(DATES) for c in columns]
+        if len(kinds) == 1 or kinds <= {*"iuf"}:
+            stacked = np.column_stack(columns)  # int64 beside uint64 would be floats
+            if stacked.dtype.kind != "f" or ("f" in kinds and all(map(fits_float, self.classes))):
+                return stacked
         out = np.empty(codes.shape, dtype=object)
         for t, column in enumerate(columns):
-            out[:, t] = column
+            out[:, t] = as_python(column)
         return out
 
     def _decode_task(self, t, codes):
@@ -459,8 +493,8 @@ class TaskTargets:
 
 def _numbers(seen, where):
     """The observed targets of a column as finite float64; errors name ``where``."""
-    if seen.dtype.kind in "mM":
-        raise ValueError(f"Targets must be real numbers; {where} holds {seen.dtype}.")
+    if (dates := date_type(seen)) is not None:
+        raise ValueError(f"Targets must be real numbers; {where} holds {dates}.")
     try:
         with np.errstate(over="ignore"):
             values = seen.astype(np.float64)
@@ -472,8 +506,12 @@ def _numbers(seen, where):
 
 
 def fits_float(column):
-    """Whether the numbers of a column survive as floats: no integer above 2**53."""
-    return column.dtype.kind not in "iu" or not len(column) or np.abs(column).max() <= 2**53
+    """Whether the numbers of a column survive as floats: no integer beyond 2**53."""
+    if column.dtype.kind == "O":
+        column = column[[isinstance(value, Integral) for value in column]]
+    elif column.dtype.kind not in "iu":
+        return True
+    return not len(column) or (column.min() >= -(2**53) and column.max() <= 2**53)
 
 
 def _column_names(y):
@@ -545,7 +583,7 @@ def _read_classes(classes, n_tasks, missing_label):
             declared if isinstance(declared, np.ndarray) else _array_from_list(declared, "classes")
         )
         present = ~is_missing(column, missing_label)
-        out.append(np.unique(_labels_of(column, present, "classes")))
+        out.append(np.unique(labels_of(column, present, "classes")))
     return out
 
 
@@ -557,7 +595,7 @@ def common_labels(y_true, y_pred, present, classes=()):
     """
     true, of_true = _distinct(y_true[present])
     pred, of_pred = _distinct(y_pred[present])
-    code: dict = {value: c for c, value in enumerate(np.asarray(classes).tolist())}
+    code: dict = {value: c for c, value in enumerate(as_python(np.asarray(classes)))}
     for value in (*sorted(true, key=lambda v: (isinstance(v, str), v)), *pred):
         code.setdefault(value, len(code))
     return tuple(
@@ -570,7 +608,7 @@ def _distinct(column):
     """Distinct labels, None for a gap, and which of them each entry is."""
     if column.dtype.kind != "O":
         values, which = np.unique(column, return_inverse=True)
-        return [None if _is_gap(v) else v for v in values.tolist()], which.reshape(-1)
+        return [None if _is_gap(v) else v for v in as_python(values)], which.reshape(-1)
     number: dict = {}
     labels = (None if _is_gap(value) else value for value in column.tolist())
     numbers = [number.setdefault(label, len(number)) for label in labels]

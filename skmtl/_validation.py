@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from skmtl._arrays import as_floats, check_matrix, naming, refuse_dates, refuse_masked
+from skmtl._arrays import as_floats, as_numbers, check_matrix, naming
 from skmtl._sklearn import check_sample_weight
 from skmtl._stratify import stratified_folds
 from skmtl._threads import OneThreadBLAS
@@ -56,17 +56,13 @@ def check_weight(sample_weight, X, n_tasks=None):
 
     A two-dimensional ``sample_weight`` weighs labels; its rows all train the code with weight 1.
     """
-    refuse_masked(sample_weight, "sample_weight")
-    refuse_dates(sample_weight, "sample_weight")
     n_rows = X.shape[0]
     if sample_weight is None:
         return np.ones(n_rows), None
-    two_d = n_tasks is not None and np.asarray(sample_weight).ndim == 2
+    sample_weight = as_numbers(sample_weight, "sample_weight")
+    two_d = n_tasks is not None and np.ndim(sample_weight) == 2
     if two_d:
-        try:
-            weight = as_floats(sample_weight, "sample_weight")
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"sample_weight must be numbers; got others: {error}.") from error
+        weight = as_floats(sample_weight, "sample_weight")
         if weight.shape != (n_rows, n_tasks):
             raise ValueError(
                 f"sample_weight must have shape ({n_rows},) or ({n_rows}, {n_tasks}); got "

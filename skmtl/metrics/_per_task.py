@@ -11,10 +11,9 @@ import warnings
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils.multiclass import check_classification_targets
 
 from skmtl._arrays import as_floats, refuse_masked
-from skmtl._targets import common_labels, integral, is_missing, read_table
+from skmtl._targets import common_labels, is_missing, labels_of, read_table
 from skmtl.metrics._one_task import METRICS
 
 
@@ -98,7 +97,7 @@ def _labels(Y_pred, true, classes):
     classes = _class_lists(classes, len(true.columns))
 
     def read(t, present):
-        check_classification_targets(integral(true.columns[t], present))
+        labels_of(true.columns[t], present, "Y_true")
         known = () if classes is None else classes[t]
         return common_labels(true.columns[t], pred.columns[t], present, known)
 
@@ -135,8 +134,7 @@ def _probabilities(Y_proba, true, classes):
 
     def read(t, present):
         column, p = true.columns[t], proba[t][present]
-        labels = integral(column, present)
-        check_classification_targets(labels)
+        labels = labels_of(column, present, "Y_true")
         known = np.unique(labels) if classes is None else classes[t]
         if len(known) != p.shape[1]:
             raise ValueError(
