@@ -531,6 +531,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         """Classes and codes of y; the fitted classes where the fit goes on."""
         if goes_on:
             check_names(y, self._targets)
+            check_names(task_mask, self._targets, "task_mask")
         labels, codes = TaskLabels.learn(
             y,
             self.missing_label,
@@ -687,7 +688,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         check_is_fitted(self)
         names = list(getattr(self, "task_names_in_", ()))
         t = names.index(task) if task in names else task
-        if not isinstance(t, Integral) or not 0 <= t < self.n_outputs_:
+        if not isinstance(t, Integral) or isinstance(t, bool) or not 0 <= t < self.n_outputs_:
             raise ValueError(
                 f"task must be a number from 0 to {self.n_outputs_ - 1}"
                 + (f" or one of the names {names}" if names else "")
@@ -719,6 +720,7 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         labels = self._targets
         codes = labels.encode(y, allow_unseen=True)
         check_same_rows(X, codes)
+        check_names(sample_weight, self._targets, "sample_weight")
         _, label_weight = _validation.check_entry_weight(sample_weight, X, codes != -1)
         correct = _argmax_by_task(self._scores(X), labels.offsets) == codes
         total = label_weight.sum(axis=0)

@@ -43,6 +43,7 @@ from skmtl._objectives import Batch, StayNear, Tasks
 from skmtl._private import Private, init_private, private_attributes
 from skmtl._selection import code_and_X, judge_heads, place_heads
 from skmtl._sklearn import CallbackSupportMixin, HasMethods, Interval, StrOptions
+from skmtl._targets import check_names
 from skmtl._threads import map_row_blocks, workers
 from skmtl._warn import warn
 from skmtl.balancers import BALANCERS
@@ -275,6 +276,7 @@ class MultiTaskSAE(
 
     def _weighed(self, X, entries, sample_weight, targets, streamed):
         """The rows with the weights of rows and entries."""
+        check_names(sample_weight, targets, "sample_weight")
         weight, entry_weight = _validation.check_entry_weight(sample_weight, X, entries.codes >= 0)
         entry_weight = entry_weight * self._entry_weight(targets, entries.codes, entry_weight)
         if not streamed and not entry_weight.any():  # a chunk of partial_fit may bring no label

@@ -406,6 +406,7 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         """Which tasks there are, and their targets; the fitted tasks where the fit goes on."""
         if goes_on:
             check_names(y, self._targets)
+            check_names(task_mask, self._targets, "task_mask")
         targets, entries = TaskTargets.learn(y, task_mask, declared)
         if goes_on:
             fitted = self._targets
@@ -492,6 +493,7 @@ class MultiTaskSAERegressor(RegressorMixin, MultiTaskSAE):
         X = self._check_rows(X)
         codes, values = self._targets.entries(y, allow_unknown=True)
         check_same_rows(X, codes)
+        check_names(sample_weight, self._targets, "sample_weight")
         _, weight = _validation.check_entry_weight(sample_weight, X, codes >= 0)
         if not weight.any():
             raise ValueError("y must hold at least one target to score; got only missing values.")

@@ -54,8 +54,13 @@ def read_table(y, name="y"):
         y = check_sparse_format(y, name).toarray()
     if hasattr(y, "columns"):  # a pandas or polars frame
         series = (y.iloc[:, t] if hasattr(y, "iloc") else y[c] for t, c in enumerate(y.columns))
-        columns = [_read_column(column) for column in series]
-        return Table(columns, _column_names(y), one_d=False)
+        columns, names = [_read_column(column) for column in series], _column_names(y)
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"The columns of {name} must have names of their own; got {names[:10]}. Rename "
+                "them, or pass an array."
+            )
+        return Table(columns, names, one_d=False)
     if hasattr(y, "dtype") and hasattr(y, "to_numpy") and not isinstance(y, np.ndarray):
         series_name = getattr(y, "name", None)
         return Table([_read_column(y)], None if series_name is None else [str(series_name)], True)
@@ -520,7 +525,7 @@ def _column_names(y):
 
 
 def check_names(y, targets, where="y"):
-    """Refuse a frame whose columns have other names, or another order, than ``fit`` saw."""
+    """Refuse a frame whose columns have other names, or another order, than the tasks."""
     known, names = targets.names, _column_names(y)
     if known is None or names is None or names == known:
         return
@@ -552,11 +557,11 @@ def _read_mask(task_mask, table):
     shape = (table.n_rows, len(table.columns))
     if task_mask is None:
         return np.ones(shape, dtype=bool)
-    refuse_masked(task_mask, "task_mask")
-    mask = np.asarray(task_mask)
-    if mask.ndim == 1 and table.one_d:
-        mask = mask[:, None]
-    if mask.shape != shape or not (mask.dtype == bool or np.isin(mask, (0, 1)).all()):
+    check_names(task_mask, table, "task_mask")
+    given = read_table(task_mask, "task_mask")
+    mask = np.column_stack(given.columns or [[]])
+    whole = mask.dtype == bool or (observed(given).all() and np.isin(mask, (0, 1)).all())
+    if mask.shape != shape or not whole:
         raise ValueError(
             f"task_mask must be boolean of y's shape {shape}, True where a label counts; got "
             f"shape {mask.shape} and dtype {mask.dtype}."

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skmtl._arrays import as_floats, refuse_masked
-from skmtl._targets import common_labels, is_missing, labels_of, read_table
+from skmtl._targets import check_names, common_labels, is_missing, labels_of, read_table
 from skmtl.metrics._one_task import METRICS
 
 
@@ -231,6 +231,7 @@ def _read_weight(sample_weight, true):
     """Weights (n_rows, n_tasks), or None."""
     if sample_weight is None:
         return None
+    check_names(sample_weight, true, "sample_weight")
     weight = as_floats(sample_weight, "sample_weight")
     shape = (true.n_rows, len(true.columns))
     if weight.shape not in (shape[:1], shape):
