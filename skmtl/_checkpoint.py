@@ -301,7 +301,10 @@ def described(value):
         return f"[{', '.join(map(described, value))}]"
     if value is None or isinstance(value, bool | int | float | str):
         return repr(value)
-    return type(value).__name__  # of a RandomState the seeds drawn from it are entries
+    if isinstance(value, np.random.RandomState):
+        state = described(value.get_state(legacy=False)).encode()
+        return f"RandomState in state {hashlib.sha256(state).hexdigest()[:16]}"
+    return type(value).__name__
 
 
 def digest(value):

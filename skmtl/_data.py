@@ -34,7 +34,10 @@ def training_data(estimator, table, validation, loss, draw_seed, kept=None):
     """
     held = table.weight > 0
     if validation is None and estimator.early_stopping:
-        out = held_out(held, estimator.validation_fraction, draw_seed(), table.codes)
+        codes = table.codes
+        if codes is not None:
+            codes = np.where(table.label_weight > 0, codes, -1)  # others would judge nothing
+        out = held_out(held, estimator.validation_fraction, draw_seed(), codes)
         validation, held = table.take(out), held & ~out
     if not held.all():
         table = table.take(held)

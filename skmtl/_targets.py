@@ -6,6 +6,7 @@ beside it; gaps have the value 0.
 """
 
 import warnings
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -571,25 +572,30 @@ def _read_mask(task_mask, table):
 
 def _read_classes(classes, n_tasks, missing_label):
     """Declared classes: one list per task, or one flat list for all tasks."""
-    if isinstance(classes, str) or not hasattr(classes, "__len__"):
-        raise ValueError(
-            f"classes must be a list of labels, or one such list per task; got {classes!r}."
-        )
-    nested = all(isinstance(c, list | tuple | np.ndarray) for c in classes)
+    nested = _is_list(classes) and all(map(_is_list, classes))
     if nested and len(classes) != n_tasks:
         raise ValueError(
             "y must have a column, and classes must hold one list, for each of the tasks; got "
             f"{n_tasks} column(s) of y and classes of {len(classes)} task(s)."
         )
-    per_task = classes if nested else [classes] * n_tasks
     out = []
-    for declared in per_task:
-        column = (
-            declared if isinstance(declared, np.ndarray) else _array_from_list(declared, "classes")
-        )
-        present = ~is_missing(column, missing_label)
-        out.append(np.unique(labels_of(column, present, "classes")))
+    for declared in classes if nested else [classes] * n_tasks:
+        if not _is_list(declared) or any(map(_is_list, declared)):
+            raise ValueError(
+                "classes must be a list of labels, or one such list per task; got "
+                f"{classes!r:.200}."
+            )
+        listed = list(declared) if isinstance(declared, Set) else declared
+        column = read_table(listed, "classes").columns[0]
+        out.append(np.unique(labels_of(column, ~is_missing(column, missing_label), "classes")))
     return out
+
+
+def _is_list(value):
+    """Whether it may be a list of labels: also an array, a pandas or polars column, a set."""
+    no_list = isinstance(value, str | bytes | dict) or sp.issparse(value)
+    no_list = no_list or hasattr(value, "columns") or getattr(value, "ndim", 1) == 0
+    return hasattr(value, "__len__") and not no_list
 
 
 def common_labels(y_true, y_pred, present, classes=()):

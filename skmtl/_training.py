@@ -280,6 +280,8 @@ def minimize(
             if validation is not None:
                 freeze(objective, params, data)
                 at.validation_curve.append(validate(objective, params, validation))
+                if settings.early_stopping and not math.isfinite(at.validation_curve[-1]):
+                    raise _diverged(at.epoch, validation, settings, "validation loss")
             at.stopped = bool(watch.end(at.epoch, params, at))
             at.stopped |= no_longer_improves(params, state, at, settings)
             at.epoch, at.batch = at.epoch + 1, 0
@@ -335,10 +337,11 @@ def _part(array, block):
     return None if array is None else array[block]
 
 
-def _diverged(epoch, data, settings):
+def _diverged(epoch, data, settings, what="loss"):
     largest = max(float(abs(data.batch.X.max())), float(abs(data.batch.X.min())))
     return ValueError(
-        f"The loss must stay finite; it became NaN or infinite at epoch {epoch + 1}. Scale X "
+        f"The {what} must stay finite; it became NaN or infinite at epoch {epoch + 1}. Scale X "
         f"(its largest absolute value is {largest:.4g}; StandardScaler or MinMaxScaler help) or "
-        f"lower learning_rate={settings.learning_rate:g}."
+        f"lower learning_rate={settings.learning_rate:g}"
+        + (", and scale X_val and y_val alike." if what != "loss" else ".")
     )

@@ -192,9 +192,21 @@ def test_unseeded_fits_go_on_too(make, X, Y, kept, tmp_path):
     est.set_params(checkpoint=Checkpoint(path, "0s")).fit(X, Y)
     for snapshot in kept[len(kept) // 2 :]:  # of the second member: its seed is there
         path.write_bytes(snapshot)
-        resumed = clone(est).set_params(checkpoint=Checkpoint(path, resume=True)).fit(X, Y)
+        again = {"checkpoint": Checkpoint(path, resume=True), "random_state": make()}
+        resumed = clone(est).set_params(**again).fit(X, Y)
         assert_same(resumed._members, est._members)
         assert_same(results(resumed, X), results(est, X))
+
+
+@pytest.mark.parametrize(
+    "other", [np.random.RandomState(4), np.random.RandomState(np.random.PCG64(3))]
+)
+def test_another_random_state_is_another_fit(other, X, tmp_path):
+    path = tmp_path / "fit"
+    sae(path, random_state=np.random.RandomState(3)).fit(X)
+    sae(path, resume=True, random_state=np.random.RandomState(3)).fit(X)
+    with pytest.raises(ValueError, match="random_state=RandomState in state .*, here RandomState"):
+        sae(path, resume=True, random_state=other).fit(X)
 
 
 # --- when ---------------------------------------------------------------------------------------
