@@ -60,8 +60,9 @@ class Checkpoint(Component):
     ------
     ValueError
         By ``fit``: if the snapshot is of a fit to other data or with other parameters (``n_jobs``,
-        ``verbose`` and ``checkpoint`` may differ, ``max_iter`` may not), by another version of
-        skmtl, or if neither it nor the previous one can be read.
+        ``verbose`` and ``checkpoint`` may differ, ``max_iter`` may not; a RandomState must be in
+        the state it began in), by another version of skmtl, or if neither it nor the previous one
+        can be read.
     OSError
         By ``fit``: if a snapshot cannot be written. The last one stays.
 

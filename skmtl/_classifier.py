@@ -588,8 +588,8 @@ class MultiTaskSAEClassifier(ClassifierMixin, MultiTaskSAE):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_tasks)
-            In y's own shape and type; object where the types of the tasks differ. A task without
-            any label gives the missing label.
+            In y's own shape and type; object where the types of the tasks differ, as those of int64
+            and uint64 do. A task without any label gives the missing label.
         """
         scores = self._scores(self._check_rows(X))
         labels = self._targets

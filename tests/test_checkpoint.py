@@ -205,7 +205,7 @@ def test_another_random_state_is_another_fit(other, X, tmp_path):
     path = tmp_path / "fit"
     sae(path, random_state=np.random.RandomState(3)).fit(X)
     sae(path, resume=True, random_state=np.random.RandomState(3)).fit(X)
-    with pytest.raises(ValueError, match="random_state=RandomState in state .*, here RandomState"):
+    with pytest.raises(ValueError, match=r"random_state=RandomState in state .*, here RandomState"):
         sae(path, resume=True, random_state=other).fit(X)
 
 

@@ -13,6 +13,7 @@ from tests.hostile.doors import (
     FIT_X,
     TRANSFORMER,
     X_DOORS,
+    Duck,
     X,
     fitted,
     like,
@@ -46,16 +47,6 @@ class Subclass(np.ndarray):
 
     def __array_ufunc__(self, *args, **kwargs):
         raise AssertionError("arithmetic of the user's own class")
-
-
-class Duck:
-    """Only convertible."""
-
-    def __init__(self, array):
-        self.array = array
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self.array, dtype=dtype)
 
 
 def with_value(value, dtype=np.float64):
@@ -216,6 +207,16 @@ REFUSED = [
         lambda: np.ma.masked_array(X),
         "{name} must be a plain array",
     ),
+    refused(
+        "masked arrays as rows of a list",
+        lambda: list(np.ma.masked_array(X, X > 0.9)),
+        "{name} must be a plain array",
+    ),
+    refused(
+        "what turns into a masked array",
+        lambda: Duck(np.ma.masked_array(X, X > 0.9)),
+        "{name} must be a plain array",
+    ),
     refused("complex", lambda: X.astype(complex), r"(?s)\b{name}\b.*Complex data not supported"),
     refused("words", lambda: np.full((12, 4), "word"), r"\b{name}\b.*could not convert string"),
     refused(
@@ -225,6 +226,26 @@ REFUSED = [
     ),
     refused("bytes", lambda: np.full((12, 4), b"word"), r"\b{name}\b.*could not convert string"),
     refused("dates", lambda: X.astype(int).astype("M8[s]"), r"\b{name}\b"),
+    refused(
+        "a date of NumPy's in an object array",
+        lambda: with_value(np.datetime64("2020-01-01"), object),
+        "{name} must be numbers; got datetime64",
+    ),
+    refused(
+        "a duration in an object column",
+        lambda: pd.DataFrame(with_value(np.timedelta64(1, "D"), object)),
+        "{name} must be numbers; got timedelta64",
+    ),
+    refused(
+        "lists of dates",
+        lambda: X.astype(int).astype("M8[D]").astype(object).tolist(),
+        r"\b{name}\b.*'datetime.date'",
+    ),
+    refused(
+        "lists of durations of NumPy's",
+        lambda: [list(row) for row in X.astype(int).astype("m8[D]")],
+        "{name} must be numbers; got timedelta64",
+    ),
     refused("pandas dates", lambda: pd.DataFrame(X).apply(pd.to_datetime), r"\b{name}\b"),
     refused(
         "pandas categories that are words",

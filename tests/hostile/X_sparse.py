@@ -212,7 +212,23 @@ NUMBERS = [
 ]
 BROKEN = "{name} must be a valid sparse array"
 CODES = {**CODE_DOORS, **X_DOORS}
+
+
+def masked_entries(format):
+    A = sp.csr_array(X).asformat(format)
+    A.data = np.ma.masked_array(A.data, A.data > 0.9)
+    return A
+
+
 REFUSED = [
+    *[
+        refused(
+            f"{format.upper()} whose entries are a masked array",
+            lambda format=format: masked_entries(format),
+            "{name} must be a plain array",
+        )
+        for format in ("csr", "csc", "coo", "bsr", "dia")
+    ],
     refused(
         "CSR, column 99 of 4", lambda: changed(at("indices", 3, 99)), BROKEN, CODES, apart=True
     ),

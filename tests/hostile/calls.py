@@ -19,6 +19,7 @@ from tests.hostile.doors import (
     ESTIMATORS,
     REGRESSOR,
     TRANSFORMER,
+    Duck,
     X,
     Y,
     fit,
@@ -171,6 +172,23 @@ WIDTH = [
         ),
     ),
 ]
+REORDERED = TASKS[["odd", "digit"]]
+WIDTH += [
+    bad(
+        "columns of task_mask in another order",
+        "columns of task_mask must be the tasks",
+        *of_each(lambda cls: make(cls).fit(X, TASKS, task_mask=REORDERED >= 0), KINDS),
+        *of_each(lambda cls: named(cls).partial_fit(FRAME, Y, task_mask=REORDERED >= 0), KINDS),
+    ),
+    bad(
+        "columns of sample_weight in another order",
+        "columns of sample_weight must be the tasks",
+        *of_each(lambda cls: make(cls).fit(X, TASKS, sample_weight=REORDERED), KINDS),
+        *of_each(lambda cls: named(cls).partial_fit(FRAME, Y, sample_weight=REORDERED), KINDS),
+        *of_each(lambda cls: named(cls).score(FRAME, Y, sample_weight=REORDERED), KINDS),
+        lambda: accuracy(TASKS, TASKS, sample_weight=REORDERED),
+    ),
+]
 GOES_ON = [
     bad(
         "partial_fit without classes",
@@ -206,6 +224,28 @@ GOES_ON = [
         r"\bclasses\b",
         lambda: make(CLASSIFIER).partial_fit(X, Y, classes="abc"),
         lambda: make(CLASSIFIER).partial_fit(X, Y, classes=3),
+    ),
+    bad(
+        "classes in a dict, a frame, a CSR array, nested too deep or not alike",
+        "classes must be a list of labels, or one such list per task",
+        *[
+            functools.partial(make(CLASSIFIER).partial_fit, X, Y, classes=classes)
+            for classes in (
+                {0: [0, 1, 2], 1: [0, 1]},
+                pd.DataFrame({"a": [0, 1], "b": [0, 1]}),
+                sp.csr_array([[0, 1, 2]]),
+                np.zeros((2, 2, 2)),
+                [[[0], [1]], [[0], [1]]],
+                [[0, 1, 2], 1],
+                np.array(3),
+            )
+        ],
+    ),
+    bad(
+        "masked classes",
+        "classes must be a plain array",
+        lambda: make(CLASSIFIER).partial_fit(X, Y, classes=np.ma.masked_array([0, 1, 2])),
+        lambda: make(CLASSIFIER).partial_fit(X, Y, classes=[np.ma.masked_array([0, 1, 2]), [0, 1]]),
     ),
     bad(
         "no class declared", r"\bclasses\b", lambda: make(CLASSIFIER).partial_fit(X, Y, classes=[])
@@ -293,6 +333,7 @@ GOES_ON = [
         lambda: fitted(CLASSIFIER).task_estimator("odd"),
         lambda: fitted(CLASSIFIER).task_estimator(None),
         lambda: fitted(CLASSIFIER).task_estimator(0.5),
+        lambda: fitted(CLASSIFIER).task_estimator(True),
     ),
 ]
 # --- arguments beside each other ------------------------------------------------------------------
@@ -337,8 +378,25 @@ ARGUMENTS = [
         *of_each(lambda cls: masked(cls, ~MASK), KINDS),
     ),
     bad(
-        "task_mask is a string, a number",
+        "task_mask of rows of different lengths",
+        "task_mask .*lengths",
+        *of_each(lambda cls: masked(cls, [[True, False], [True]] * 6), KINDS),
+    ),
+    bad(
+        "task_mask with None, with pd.NA",
         "task_mask must be boolean",
+        *of_each(lambda cls: masked(cls, np.where(MASK, None, True)), KINDS),
+        *of_each(lambda cls: masked(cls, pd.DataFrame(np.where(MASK, pd.NA, True))), KINDS),
+    ),
+    bad(
+        "what turns into a masked task_mask",
+        "task_mask must be a plain array",
+        *of_each(lambda cls: masked(cls, Duck(np.ma.masked_array(MASK))), KINDS),
+        *of_each(lambda cls: masked(cls, list(np.ma.masked_array(MASK))), KINDS),
+    ),
+    bad(
+        "task_mask is a string, a number",
+        "task_mask must (be boolean|have shape)",
         *of_each(lambda cls: masked(cls, "all"), KINDS),
         *of_each(lambda cls: masked(cls, 1), KINDS),
     ),
@@ -361,6 +419,13 @@ ARGUMENTS = [
         "y_val without any label",
         "y_val must hold at least one label",
         *of_each(lambda cls: make(cls).fit(X, Y, X_val=X, y_val=Y * np.nan), KINDS),
+    ),
+    bad(
+        "rows to stop by whose loss is infinite",
+        "The validation loss must stay finite",
+        lambda: make(TRANSFORMER, early_stopping=True).fit(X, X_val=1e300 * X),
+        lambda: make(REGRESSOR, early_stopping=True).fit(X, Y, X_val=1e300 * X, y_val=Y),
+        lambda: make(REGRESSOR, early_stopping=True).fit(X, Y, X_val=X, y_val=1e200 * Y),
     ),
     bad(
         "early_stopping on one row",
@@ -653,6 +718,12 @@ FUNCTIONS = [
         "same columns in the same order",
         lambda: stack_tasks([(FRAME, Y[:, 0]), (FRAME[[*"dcba"]], Y[:, 0])]),
     ),
+    bad(
+        "columns of one name to unstack",
+        "columns of Y must have names of their own",
+        lambda: unstack_tasks(X, TASKS.set_axis(["a", "a"], axis=1)),
+        lambda: unstack_tasks(X, TASKS.set_axis([1, "1"], axis=1)),
+    ),
     bad("a task to stack with two columns of y", "one-dimensional", lambda: stack_tasks([(X, Y)])),
     bad(
         "a masked X to stack",
@@ -716,10 +787,32 @@ def _again_narrower(cls):
     same(result(fit(cls, X, Y).fit(X[:, :3], Y)), result(fit(cls, X[:, :3], Y)))
 
 
+ODD_MASK = np.arange(24).reshape(12, 2) % 3 > 0
+W_OF_FEW = np.where(np.arange(12) < 3, 1.0, 0.0)[:, None] * np.ones((1, 2))
+
+
 def _int_mask(cls):
-    mask = np.arange(24).reshape(12, 2) % 3 > 0
-    same(result(masked(cls, mask.astype(int))), result(masked(cls, mask)))
-    same(result(masked(cls, mask.tolist())), result(masked(cls, mask)))
+    same(result(masked(cls, ODD_MASK.astype(int))), result(masked(cls, ODD_MASK)))
+    same(result(masked(cls, ODD_MASK.tolist())), result(masked(cls, ODD_MASK)))
+
+
+def _sparse_mask(cls):
+    same(result(masked(cls, sp.csr_array(ODD_MASK))), result(masked(cls, ODD_MASK)))
+
+
+def _weightless_labels(cls):
+    """What is held out to stop by weighs something, else its loss would be 0/0."""
+    curve = make(cls, early_stopping=True).fit(X, Y, sample_weight=W_OF_FEW).validation_loss_curve_
+    assert np.isfinite(curve).all()
+
+
+def _classes(classes):
+    same(make(CLASSIFIER).partial_fit(X, Y, classes=classes).classes_, [[0, 1, 2], [0, 1]])
+
+
+def _stack_huge():
+    y = np.array([2**53 + 1, 0.5] * 6, dtype=object)
+    same(stack_tasks([(X, y), (X, Y[:, 0])])[1][:12, 0], y)
 
 
 def _empty_chunk(cls):
@@ -741,5 +834,22 @@ SERVED = [
     works("rows one by one", "the same code as all at once", *of_each(_one_row_as_many)),
     works("a second fit to fewer features", "the same as a fresh fit", *of_each(_again_narrower)),
     works("task_mask of integers or lists", "the same as of bools", *of_each(_int_mask, KINDS)),
+    works("task_mask as CSR", "the same as of bools", *of_each(_sparse_mask, KINDS)),
+    works(
+        "early_stopping where few labels weigh anything",
+        "those are held out; the loss is finite",
+        *of_each(_weightless_labels, KINDS),
+    ),
+    works(
+        "classes as pandas, polars and NumPy arrays, ranges and sets",
+        "those of the lists",
+        *[
+            functools.partial(_classes, [form(range(3)), form(range(2))])
+            for form in (pd.Index, pd.Series, pl.Series, pd.Categorical, np.array, set)
+        ],
+        lambda: _classes([range(3), range(2)]),
+        lambda: same(make(CLASSIFIER).partial_fit(X, Y, classes={0, 1, 2}).classes_[1], [0, 1, 2]),
+    ),
+    works("integers beyond 2**53 beside fractions, to stack", "none merges", _stack_huge),
     works("a chunk without any label", "partial_fit goes on", *of_each(_empty_chunk, KINDS)),
 ]

@@ -18,6 +18,17 @@ from skmtl import (
 )
 from tests.hostile.case import Call, Case, copy_of, holds, same, untouched
 
+
+class Duck:
+    """Only convertible."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype=dtype, subok=True)
+
+
 rng = np.random.default_rng(0)
 X = rng.integers(0, 17, (12, 4)) / 16  # numbers that every float holds exactly
 Y = np.column_stack([np.arange(12) % 3, np.arange(12) % 2]).astype(float)

@@ -1,6 +1,8 @@
 """Labels and real targets: every type and container, gaps of every kind, and what is refused."""
 
 import functools
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ import scipy.sparse as sp
 
 from skmtl import metrics, model_selection, stack_tasks, unstack_tasks
 from tests.hostile.case import Call, Case, copy_of, holds, same, untouched, warned
-from tests.hostile.doors import CLASSIFIER, REGRESSOR, X, Y, fit, fitted, make, refused
+from tests.hostile.doors import CLASSIFIER, REGRESSOR, Duck, X, Y, fit, fitted, make, refused
 
 CODES = Y.astype(int)
 GAPS = np.random.default_rng(2).random(Y.shape) < 0.25
@@ -127,6 +129,7 @@ def column_of(classes, dtype=None):
 
 COLUMN, COLUMN_CLASSES = Y[:, 0], [0, 1, 2]
 HUGE = [-(2**40), 7, 2**40]
+HUGER, HUGEST = [2**53, 2**53 + 1, 2**53 + 2], [7, 2**63 + 1, 2**64 - 1]
 WORDS, ANSWERS = ["a", "bb", "ccc"], ["no", "yes"]
 FRAME = pd.DataFrame(GAPPY, columns=["first", "second"])
 
@@ -276,6 +279,36 @@ RELABELLED += [
         COLUMN,
         {name: USES[name] for name in ("Classifier.fit", "Classifier.score, y_val")},
     ),
+    *[
+        relabelled(
+            f"gaps as a day, declared as a {type(gap).__name__}",
+            lambda: pd.Series(np.datetime64("2020-01-01") + np.where(GAPS, 9, CODES)[:, 0]),
+            [day.astype("M8[s]").item() for day in DAYS],
+            GAPPY[:, 0],
+            {name: use for name, use in USES.items() if name != "Classifier.partial_fit"},
+            missing_label=gap,
+        )
+        for gap in (date(2020, 1, 10), pd.Timestamp("2020-01-10"), np.datetime64("2020-01-10"))
+    ],
+    relabelled("gaps as a Decimal NaN", lambda: lifted(gap=Decimal("NaN")), BOTH, GAPPY),
+    relabelled("gaps as a signaling NaN", lambda: lifted(gap=Decimal("sNaN")), BOTH, GAPPY),
+    relabelled(
+        "pandas categories of integers above 2**53, with gaps",
+        lambda: pd.Series(
+            pd.Categorical.from_codes(np.where(GAPS, -1, CODES)[:, 0], HUGER), name="y"
+        ),
+        HUGER,
+        GAPPY[:, 0],
+    ),
+    relabelled(
+        "integers above 2**63 as objects", lambda: column_of(HUGEST, object), HUGEST, COLUMN
+    ),
+    relabelled(
+        "two tasks, int64 and uint64",
+        lambda: pd.DataFrame({"a": column_of(HUGER), "b": column_of(HUGEST, "u8")}),
+        [HUGER, HUGEST],
+        Y[:, [0, 0]],
+    ),
     relabelled("labels of 2**40, to add", lambda: column_of(HUGE), HUGE, COLUMN, ADD),
     relabelled("strings, to add", lambda: column_of(WORDS), WORDS, COLUMN, ADD),
     relabelled("labels with gaps, to add", lambda: lifted()[:, 0], [0, 1, 2], GAPPY[:, 0], ADD),
@@ -374,6 +407,24 @@ REFUSED = [
     refused("y is a set", lambda: set(range(12)), N, ALL),
     refused("rows of y of different lengths", lambda: [[0, 1], [0]] * 6, N + ".*lengths", ALL),
     refused("masked y", lambda: np.ma.masked_array(Y, GAPS), N + " must be a plain array", ALL),
+    refused(
+        "masked arrays as rows of y",
+        lambda: list(np.ma.masked_array(Y, GAPS)),
+        N + " must be a plain array",
+        ALL,
+    ),
+    refused(
+        "what turns into a masked y",
+        lambda: Duck(np.ma.masked_array(Y, GAPS)),
+        N + " must be a plain array",
+        ALL,
+    ),
+    refused(
+        "columns of one name",
+        lambda: pd.DataFrame(Y, columns=["a", "a"]),
+        "columns of " + N + " must have names of their own",
+        ALL,
+    ),
     refused("complex y", lambda: Y + 1j, "(?s)Complex data not supported.*" + N, ALL),
     refused("complex numbers in an object array", lambda: one_d(1j), N, {**CLASSES, **NUMBERS}),
     refused(
@@ -503,6 +554,31 @@ REFUSED = [
         N,
         first_seen(CLASSES),
     ),
+    refused(
+        "durations in an object array",
+        lambda: np.array([*(days() - days()[0])], dtype=object),
+        N,
+        first_seen(CLASSES),
+    ),
+    refused(
+        "dates finer than a microsecond",
+        lambda: days() + np.timedelta64(1, "ns"),
+        "whole microseconds.*" + N,
+        first_seen(CLASSES),
+    ),
+    refused(
+        "dates after a fit to numbers",
+        lambda: np.column_stack([days(), days()]).astype("M8[ns]"),
+        "labels of.*" + N,
+        only(LABEL_DOORS, "Classifier.p", "Classifier.s", "Classifier.fit(y"),
+    ),
+    refused(
+        "integers above 2**53 beside floats",
+        lambda: np.array([2**53, 2**53 + 1, 1.0] * 4, dtype=object),
+        "beside floats.*" + N,
+        first_seen(CLASSES),
+    ),
+    refused("Decimals as labels", lambda: one_d(Decimal(1)), N, CLASSES),
     refused("labels of 0.5", lambda: Y + 0.5, N, LABEL_DOORS),
     refused("1-D labels of 0.5", lambda: Y[:, 0] / 2, N, CLASSES),
     refused("infinite labels", lambda: np.where(Y == 1, np.inf, Y), "infinity.*" + N, LABEL_DOORS),
@@ -550,6 +626,21 @@ REFUSED = [
     refused(
         "dates in an object array as targets",
         lambda: np.array([*days().tolist()], dtype=object),
+        "real numbers.*" + N,
+        first_seen(NUMBERS),
+    ),
+    *[
+        refused(
+            f"a {type(value).__name__} of NumPy's among targets",
+            functools.partial(with_label, value),
+            "real numbers.*" + N,
+            TARGET_DOORS,
+        )
+        for value in (np.datetime64("2020-01-01"), np.timedelta64(1, "D"))
+    ],
+    refused(
+        "a list of durations as targets",
+        lambda: list(days() - days()[0]),
         "real numbers.*" + N,
         first_seen(NUMBERS),
     ),
@@ -654,13 +745,53 @@ def _weight_zero_is_a_gap():
     same(one.score(X, Y), other.score(X, Y))
 
 
+def _dates_in_units():
+    """A fit to days knows them in every unit, and in pandas and polars."""
+    days = np.datetime64("2020-01-01") + CODES
+    clf = fit(CLASSIFIER, X, days)
+    expected = fit(CLASSIFIER, X, CODES).score(X, CODES)
+    predicted = clf.predict(X)
+    for unit in ("h", "s", "ms", "us", "ns"):
+        others = days.astype(f"M8[{unit}]")
+        for other in (others, pd.DataFrame(others), pl.DataFrame(others.astype("M8[ms]"))):
+            same(clf.score(X, other), expected)
+            same(fit(CLASSIFIER, X, other).score(X, days), expected)
+            same(metrics.multitask_accuracy(other, predicted), expected)
+        clf.partial_fit(X, others)
+        clf = fit(CLASSIFIER, X, days)
+
+
+def _dates_beside():
+    """Dates of other units, or beside other types, are predicted as they are."""
+    s, ns = days().astype("M8[s]"), days().astype("M8[ns]")
+    s[0] = np.datetime64("3000-01-01")  # beyond what 64 bits of nanoseconds can hold
+    for y in (pd.DataFrame({"a": s, "b": ns}), pd.DataFrame({"a": ns, "b": CODES[:, 0]})):
+        clf = fit(CLASSIFIER, X, y)
+        predicted = clf.predict(X)
+        holds(predicted.dtype.kind == "M" or isinstance(predicted[0, 0], date), "dates are numbers")
+        for t, classes in enumerate(clf.classes_):
+            codes = clf.predict_proba(X)[t].argmax(axis=1)
+            same(predicted[:, t].astype(classes.dtype), classes[codes])
+
+
 SERVED = [
+    serves("dates in other units than in fit", "the same labels", fit=_dates_in_units),
+    serves(
+        "dates beside dates of other units, and beside integers",
+        "predictions are those dates",
+        fit=_dates_beside,
+    ),
     like_targets("targets as integers", lambda: CODES),
     like_targets("targets as bools", lambda: CODES > 0, (Y > 0).astype(float)),
     like_targets("targets in float16", lambda: Y.astype("f2")),
     like_targets("targets in longdouble", lambda: Y.astype(np.longdouble)),
     like_targets("targets as objects with None", lambda: lifted(gap=None), GAPPY),
     like_targets("targets as a list with None", lambda: lifted(gap=None).tolist(), GAPPY),
+    like_targets(
+        "targets as Decimals, one NaN",
+        lambda: np.array([*map(Decimal, GAPPY.ravel())], dtype=object).reshape(Y.shape),
+        GAPPY,
+    ),
     like_targets("targets as strings of digits", lambda: Y.astype(str)),
     like_targets("targets as nullable pandas columns", lambda: FRAME.astype("Float64"), GAPPY),
     like_targets(

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import scipy.sparse as sp
 
 from skmtl import metrics
 from tests.hostile.doors import (
@@ -10,6 +11,7 @@ from tests.hostile.doors import (
     ESTIMATORS,
     REGRESSOR,
     TRANSFORMER,
+    Duck,
     X,
     Y,
     fit,
@@ -145,6 +147,24 @@ REFUSED = [
         ROW_DOORS,
     ),
     refused("weights of dates", lambda: W.astype(int).astype("M8[s]"), N, ROW_DOORS),
+    refused(
+        "a duration among weights as objects",
+        lambda: changed(np.timedelta64(1, "D"), object),
+        N + " must be numbers; got timedelta64",
+        ROW_DOORS,
+    ),
+    refused(
+        "durations in a list",
+        lambda: list(W.astype(int).astype("m8[D]")),
+        N + " must be numbers; got timedelta64",
+        ROW_DOORS,
+    ),
+    refused(
+        "what turns into a masked array of weights",
+        lambda: Duck(np.ma.masked_array(W, W > 2)),
+        N + " must be a plain",
+        ROW_DOORS,
+    ),
     refused("weights in a dict", lambda: {0: 1.0}, N, ROW_DOORS),
     refused("weights in a string", lambda: "balanced", N, ROW_DOORS),
     refused(
@@ -167,7 +187,30 @@ REFUSED = [
         "weights of one task for two", lambda: np.ones((12, 1)), N + " must have shape", LABEL_DOORS
     ),
     refused("weights (n_tasks, n)", lambda: np.ones((2, 12)), N + " must have shape", LABEL_DOORS),
-    refused("weights of labels that are words", lambda: np.full((12, 2), "a"), N, LABEL_DOORS),
+    refused(
+        "weights of labels that are words",
+        lambda: np.full((12, 2), "a"),
+        "^" + N + " is not valid: could not convert",
+        LABEL_DOORS,
+    ),
+    refused(
+        "weights of labels, masked rows in a list",
+        lambda: list(np.ma.masked_array(OF_LABELS, OF_LABELS > 2)),
+        N + " must be a plain",
+        LABEL_DOORS,
+    ),
+    refused(
+        "weights of labels, rows of different lengths",
+        lambda: [[1.0, 2.0], [1.0]] * 6,
+        N + ".*inhomogeneous",
+        LABEL_DOORS,
+    ),
+    refused(
+        "weights of labels, sparse",
+        lambda: sp.csr_array(OF_LABELS),
+        N + ".*sparse",
+        LABEL_DOORS,
+    ),
     refused(
         "weights of labels, masked",
         lambda: np.ma.masked_array(OF_LABELS),
