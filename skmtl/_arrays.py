@@ -60,14 +60,14 @@ def as_array(values, name):
 
 def date_type(array):
     """The type of dates or durations in an array or frame; None without any."""
-    for dtype in array.dtypes if hasattr(array, "columns") else [getattr(array, "dtype", None)]:
+    dtypes = array.dtypes if hasattr(array, "columns") else [getattr(array, "dtype", None)]
+    for dtype in dtypes:
         if getattr(dtype, "kind", None) in ("m", "M") or str(dtype).startswith(DATES):
             return dtype
-        if getattr(dtype, "kind", None) == "O":
-            types = set(map(type, np.asarray(array, dtype=object).flat))
-            found = [t for t in types if issubclass(t, np.datetime64 | np.timedelta64)]
-            if found:
-                return found[0].__name__
+    if any(getattr(dtype, "kind", None) == "O" for dtype in dtypes):
+        for own in set(map(type, np.asarray(array, dtype=object).flat)):
+            if issubclass(own, np.datetime64 | np.timedelta64):
+                return own.__name__
     return None
 
 
