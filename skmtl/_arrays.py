@@ -91,13 +91,16 @@ def as_numbers(values, name):
 def as_floats(values, name):
     """Numbers as a float64 array of any shape, finite or not."""
     values = as_numbers(values, name)
-    with naming(name):
+    try:
         if sp.issparse(values):
-            raise ValueError("sparse arrays are not supported here; pass what toarray() gives.")
+            raise ValueError("a sparse array; pass what toarray() gives")
         array = np.asarray(values)
         if array.dtype.kind == "c":
-            raise ValueError("complex numbers are not supported.")
-        return array.astype(np.float64, copy=False)
+            raise ValueError("complex numbers")
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must be numbers; got others: {error}.") from error
 
 
 def check_same_rows(X, y, name="y", of="X"):

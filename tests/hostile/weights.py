@@ -190,7 +190,7 @@ REFUSED = [
     refused(
         "weights of labels that are words",
         lambda: np.full((12, 2), "a"),
-        "^" + N + " is not valid: could not convert",
+        "^" + N + " must be numbers; got others: could not convert",
         LABEL_DOORS,
     ),
     refused(
