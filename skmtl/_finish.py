@@ -119,4 +119,4 @@ def _read(objective, params, data, rows):
     code, own = objective.read_by_heads(params, batch.X)
     code = _layouts.with_values(code, _layouts.values(code).copy())
     curved = _heads.curvatures(objective.tasks.of_kind).astype(weight.dtype)
-    return batch, code, own, np.where(batch.labels >= 0, weight, 0) * curved
+    return batch, code, own, np.where(np.asarray(batch.labels) >= 0, weight, 0) * curved

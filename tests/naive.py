@@ -223,3 +223,52 @@ def task_gradients(objective, params, state, batch, step, names):
         _, grads = alone(params, state, batch, replace(step, rng=deepcopy(step.rng)))  # one noise
         out.append(np.concatenate([dense_gradient(grads[name]).ravel() for name in names]))
     return np.array(out)
+
+
+def finished_heads(Z, answers, weight, offsets, penalty):
+    """The minimum over V, (n_classes, columns of Z), of the heads' losses and a group penalty.
+
+    Plain proximal gradient steps with the largest eigenvalue there is; the last column of Z, the
+    bias, is not penalized. Returns V and the function that it is the minimum of.
+    """
+    n_classes, real = offsets[-1], answers.dtype.kind == "f"
+    sizes = np.diff(offsets)
+
+    def losses(V):
+        scores, value, d_scores = Z @ V.T, 0.0, np.zeros((len(Z), n_classes))
+        for i, t in zip(*np.nonzero(weight), strict=True):
+            own, w = slice(offsets[t], offsets[t + 1]), weight[i, t]
+            s = scores[i, own]
+            if real:
+                value += w * float(np.sum((s - answers[i, t]) ** 2))
+                d_scores[i, own] = 2 * w * (s - answers[i, t])
+            else:
+                p = np.exp(s - s.max())
+                p /= p.sum()
+                value -= w * float(np.log(p[answers[i, t]]))
+                d_scores[i, own] = w * (p - (np.arange(len(p)) == answers[i, t]))
+        return value, d_scores.T @ Z
+
+    def penalized(V):
+        W = V[:, :-1]
+        for_tasks = sum(
+            np.sqrt(sizes[t]) * np.linalg.norm(W[offsets[t] : offsets[t + 1]], axis=0).sum()
+            for t in range(len(sizes))
+        )
+        for_all = np.sqrt(n_classes) * np.linalg.norm(W, axis=0).sum()
+        return penalty.alpha * for_tasks + penalty.alpha_latent * for_all
+
+    def shrunk(W, amount):
+        norms = np.linalg.norm(W, axis=0)
+        return W * np.maximum(0, 1 - amount * np.sqrt(len(W)) / np.where(norms > 0, norms, 1))
+
+    curved = 2.0 if real else 0.5
+    step = 1 / max(np.linalg.eigvalsh(curved * (Z * w[:, None]).T @ Z).max() for w in weight.T)
+    V = np.zeros((n_classes, Z.shape[1]))
+    for _ in range(2000):
+        V = V - step * losses(V)[1]
+        for t in range(len(sizes)):
+            own = slice(offsets[t], offsets[t + 1])
+            V[own, :-1] = shrunk(V[own, :-1], step * penalty.alpha)
+        V[:, :-1] = shrunk(V[:, :-1], step * penalty.alpha_latent)
+    return V, lambda V: losses(V)[0] + penalized(V)
