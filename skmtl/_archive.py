@@ -9,8 +9,9 @@ members: from the manifest follow the names, sizes and headers of all of them, t
 the length of the file, and a file that differs in one byte is refused. So there is nothing to be
 said about compressed, encrypted, overlapping, duplicate or ``..`` members: no such file is read.
 
-The length is compared before any array is allocated, and the manifest may not hold more values
-than its file's length allows: ``load`` allocates at most twice that length, and a megabyte.
+The length is compared before any array is allocated, and what a file asks for beside its arrays
+may not be more than its length allows: ``load`` allocates at most twice that length, and a
+megabyte.
 """
 
 import hashlib
@@ -33,7 +34,8 @@ MANIFEST = "manifest.json"
 DTYPE = re.compile(
     r"[|]b1|[|][iu]1|<[iu][248]|<f[248]|<U[1-9]\d{0,8}|[|]S[1-9]\d{0,8}|<[mM]8.{0,8}"
 )
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+TOO_MUCH = "that holds more values than a file of its length can need"
 
 
 class Refused(Exception):
@@ -77,14 +79,15 @@ def can_store(dtype):
 # --- writing ----------------------------------------------------------------------------------
 
 
-def write(file, model, arrays, limited=True):
+def write(file, model, arrays, spent=0.0):
     """Write a model, made of JSON's types, and the arrays it refers to by position.
 
-    Unless ``limited`` it may have more values than `read` takes from strangers.
+    ``spent`` is the memory that reading takes beside manifest and arrays; minus infinity where
+    there is no limit to that.
     """
     arrays = [laid_out(array) for array in arrays]
     specs = [Spec(dtype, shape, order, _sha256(data)) for dtype, shape, order, data in arrays]
-    manifest = manifest_of(model, specs, limited)
+    manifest = manifest_of(model, specs, spent)
     members = [(MANIFEST, [manifest]), (f"{MANIFEST}.sha256", [_checksum(manifest)])]
     for i, (spec, (*_, data)) in enumerate(zip(specs, arrays, strict=True)):
         members.append((f"arrays/{i}.npy", [spec.header, memoryview(data)]))
@@ -109,15 +112,16 @@ def _write_all(file, data):
         data = data[len(data) if n_written is None else n_written :]
 
 
-def manifest_of(model, specs, limited=True):
-    """The manifest as bytes; a ValueError if `read` would refuse its size."""
+def manifest_of(model, specs, spent):
+    """The manifest as bytes; a ValueError if reading it would take more than is allowed."""
     arrays = [spec._asdict() for spec in specs]
     manifest = _dumps({"format": FORMAT, "skmtl": __version__, "arrays": arrays, "model": model})
     size = _length(len(manifest), specs)
-    if limited and _cost(manifest) > _allowed(size):
+    if _cost(manifest) + spent > _allowed(size):
         raise ValueError(
-            "est must hold its data in arrays; got so many single values beside them that a file "
-            f"of {size} bytes must not ask for. Use joblib or pickle."
+            "est must hold its data in arrays; got single values and small arrays in lists that "
+            f"take {_cost(manifest) + spent} bytes, where those of a file of {size} bytes may take "
+            f"{_allowed(size)}. Use joblib or pickle."
         )
     return manifest
 
@@ -149,11 +153,14 @@ def _dumps(manifest):
 def read(file, size, limited=True):
     """Manifest and arrays of the next ``size`` bytes of a file. Raises `Refused`.
 
-    ``limited`` bounds what the manifest may allocate.
+    And the memory that may be taken beside those: no end of it unless ``limited``.
     """
     source = _Source(file, size)
     raw, members = _read_manifest(source)
-    manifest = _parse(raw, size if limited else math.inf)
+    room = _allowed(size) - _cost(raw) if limited else math.inf
+    if room < 0:
+        raise Refused(TOO_MUCH)
+    manifest = _parse(raw)
     specs = [_spec(entry) for entry in _entries(manifest)]
     expected = _length(len(raw), specs)
     if size != expected:
@@ -164,7 +171,7 @@ def read(file, size, limited=True):
         arrays.append(array)
         members.append(member)
     _expect_directory(source, members)
-    return manifest, arrays
+    return manifest, arrays, room
 
 
 class _Source:
@@ -206,9 +213,7 @@ def _read_manifest(source):
     return raw, members
 
 
-def _parse(raw, size):
-    if _cost(raw) > _allowed(size):
-        raise Refused("whose manifest holds more than a file of its length can need")
+def _parse(raw):
     try:
         manifest = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -279,11 +284,15 @@ def _read_array(source, name, spec):
         raise Refused(f"in which {name} has bools that are neither 0 nor 1")
     if spec.dtype.startswith("<U") and data.view("<u4").max(initial=0) > 0x10FFFF:
         raise Refused(f"in which {name} has characters that are none")
+    return shaped(data.view(spec.dtype), spec.shape, spec.order), (name, size, crc)
+
+
+def shaped(array, shape, order="C"):
+    """The array in another shape, which may be beyond NumPy's if it is empty."""
     try:
-        array = data.view(spec.dtype).reshape(spec.shape, order=spec.order)
-    except ValueError as error:  # an empty array with a dimension beyond NumPy's
-        raise Refused(f"in which {name} has no shape: {error}") from None
-    return array, (name, size, crc)
+        return array.reshape(shape, order=order)
+    except ValueError as error:
+        raise Refused(f"with an array of no shape, {reprlib.repr(shape)}: {error}") from None
 
 
 def _expect_directory(source, members):
@@ -311,7 +320,7 @@ def _length(manifest_size, specs):
 
 
 def _cost(manifest):
-    """Bytes that reading a manifest may allocate: its text some times over, and for each value.
+    """Bytes that reading a manifest takes: its text some times over, and so much for each value.
 
     Escaped characters may widen strings to four bytes a character.
     """

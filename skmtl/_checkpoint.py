@@ -10,6 +10,7 @@ them, to the same bits.
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections import deque
@@ -179,7 +180,7 @@ class FileJournal(Journal):
         writer = Writer("checkpoint")
         snapshot = writer.put({"fit": self.fit, "entries": self.behind})
         with replacing(self.path, previous=previous(self.path)) as file:
-            _archive.write(file, snapshot, writer.arrays, limited=False)
+            _archive.write(file, snapshot, writer.arrays, spent=-math.inf)
         self.began = monotonic()
 
     def _resumed(self):
@@ -257,7 +258,7 @@ def _read_one(path):
     with open(path, "rb") as file:
         try:
             size = os.fstat(file.fileno()).st_size
-            manifest, arrays = _archive.read(file, size, limited=False)
+            manifest, arrays, _ = _archive.read(file, size, limited=False)
             snapshot = Reader(arrays).get(manifest["model"])
         except RecursionError:
             raise Refused("nested too deeply") from None

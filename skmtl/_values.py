@@ -13,9 +13,10 @@ import reprlib
 
 import numpy as np
 
-from skmtl._archive import Refused, can_store
+from skmtl._archive import TOO_MUCH, Refused, can_store, shaped
 
 LARGEST = 2**128  # the state of a PCG64 has as many bits
+OF_RANDOM_STATE = 3000  # bytes
 
 
 class Writer:
@@ -23,6 +24,7 @@ class Writer:
 
     def __init__(self, name, kinds=None):
         self.kinds = KINDS if kinds is None else kinds
+        self.spent = 0  # bytes that `Reader.spend` will be asked for
         self.arrays, self._index, self.path = [], {}, [name]
         self.memo: dict = {}  # what kinds remember
 
@@ -46,6 +48,10 @@ class Writer:
             return [self.put(item, f"[{i}]") for i, item in enumerate(value)]
         raise self.refusal(value)
 
+    def spend(self, n_bytes):
+        """What `Reader` spends, too."""
+        self.spent += n_bytes
+
     def array(self, array):
         """Position of an array in the file."""
         if id(array) not in self._index:
@@ -63,10 +69,14 @@ class Writer:
 
 
 class Reader:
-    """From a node to its value. Raises `Refused` for all that `Writer` does not write."""
+    """From a node to its value. Raises `Refused` for all that `Writer` does not write.
 
-    def __init__(self, arrays, kinds=None):
+    ``room`` is the memory that values may take beside their text and the arrays.
+    """
+
+    def __init__(self, arrays, kinds=None, room=math.inf):
         self.kinds = KINDS if kinds is None else kinds
+        self.room = room
         self.arrays, self.unused = arrays, set(range(len(arrays)))
         self.memo: dict = {}
 
@@ -80,6 +90,12 @@ class Reader:
         ((kind, payload),) = need(node, len(node) == 1).items()
         need(kind, kind in self.kinds)
         return self.kinds[kind][2](payload, self)
+
+    def spend(self, n_bytes):
+        """For values much larger than their text, before they are made."""
+        self.room -= n_bytes
+        if self.room < 0:
+            raise Refused(TOO_MUCH)
 
     def array(self, index):
         self.unused.discard(whole(index, len(self.arrays)))
@@ -143,12 +159,23 @@ def _floats(value):
 
 
 def _write_floats(value, writer):
-    return writer.array(np.array(value))
+    """As text as wide as they are in memory, so that the list is no larger than the array."""
+    texts = np.array([repr(x) for x in value], "S32")
+    writer.spend(texts.nbytes)
+    return writer.array(texts)
 
 
 def _read_floats(node, reader):
-    array = reader.array_of_its_own(node)
-    return need_array(array, array.ndim == 1 and array.dtype == np.float64).tolist()
+    texts = reader.array_of_its_own(node)
+    need_array(texts, texts.ndim == 1 and texts.dtype == "S32")
+    reader.spend(texts.nbytes)
+    out = [0.0] * len(texts)  # no longer than it needs to be
+    for i, text in enumerate(texts):
+        try:
+            out[i] = float(text)
+        except ValueError:
+            raise Refused(f"with {text!r} for a number") from None
+    return out
 
 
 # --- arrays -----------------------------------------------------------------------------------
@@ -196,10 +223,45 @@ def _read_objects(node, reader):
     shape, items = _list(node, 2)
     shape = [whole(n, 2**31) for n in _list(shape)]
     need(shape, len(shape) <= 32 and math.prod(shape) == len(_list(items)))
-    array = np.empty(shape, dtype=object)
+    array = np.empty(len(items), dtype=object)
     for i, item in enumerate(items):
-        array.flat[i] = reader.get(item)
-    return array
+        array[i] = reader.get(item)
+    return shaped(array, shape)
+
+
+def is_strings(value):
+    return _is_objects(value) and all(type(x) is str for x in value.flat)
+
+
+def _write_strings(value, writer):
+    """One after the other, as UTF-8, and the length of each in an array of the same shape."""
+    strings = value.ravel().tolist()
+    lengths = np.array([len(x) for x in strings], np.int64).reshape(value.shape)
+    text = "".join(strings).encode("utf-8", "surrogatepass")
+    writer.spend(_of_strings(len(strings), len(text)))
+    return [writer.array(lengths), writer.array(np.frombuffer(text, np.uint8))]
+
+
+def _read_strings(node, reader):
+    lengths, text = map(reader.array_of_its_own, _list(node, 2))
+    need_array(lengths, lengths.dtype == np.int64)
+    need_array(text, text.dtype == np.uint8 and text.ndim == 1)
+    reader.spend(_of_strings(lengths.size, text.size))
+    try:
+        text = text.tobytes().decode("utf-8", "surrogatepass")
+    except ValueError as error:
+        raise Refused(f"with text that is none: {error}") from None
+    array, stop = np.empty(lengths.size, dtype=object), 0
+    for i, length in enumerate(lengths.flat):
+        start, stop = stop, stop + whole(int(length), len(text) + 1)
+        array[i] = text[start:stop]
+    need(stop, stop == len(text))
+    return shaped(array, lengths.shape)
+
+
+def _of_strings(n_strings, n_bytes):
+    """Memory: the text and its parts, each up to four bytes a character."""
+    return 100 * n_strings + 9 * n_bytes
 
 
 # --- generators -------------------------------------------------------------------------------
@@ -239,6 +301,7 @@ def _state_of(random_state) -> dict:
 def _write_random_state(value, writer):
     state = _state_of(value)
     parts = (*state["state"].values(), state["has_gauss"], state["gauss"])
+    writer.spend(OF_RANDOM_STATE)
     return [writer.put(part) for part in parts]
 
 
@@ -246,6 +309,7 @@ def _read_random_state(node, reader):
     key, position, has_gauss, gauss = map(reader.get, _list(node, 4))
     well_formed = isinstance(key, np.ndarray) and key.dtype == np.uint32 and key.shape == (624,)
     need(node, well_formed and type(gauss) is float)
+    reader.spend(OF_RANDOM_STATE)
     random_state = np.random.RandomState(0)
     position, has_gauss = whole(position, 625), whole(has_gauss, 2)
     random_state.set_state(("MT19937", key, position, has_gauss, gauss))
@@ -260,6 +324,7 @@ KINDS: dict = {
     "dict": (lambda value: type(value) is dict, _write_dict, _read_dict),
     "array": (is_array, _write_array, _read_array),
     "scalar": (_is_scalar, _write_scalar, _read_scalar),
+    "strings": (is_strings, _write_strings, _read_strings),
     "objects": (_is_objects, _write_objects, _read_objects),
     "generator": (_is_generator, _write_generator, _read_generator),
     "random_state": (_is_random_state, _write_random_state, _read_random_state),

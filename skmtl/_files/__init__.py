@@ -80,7 +80,7 @@ def save(est: Any, path: Any) -> None:
         raise ValueError("est must not hold anything that holds itself; got such a list.") from None
     target = nullcontext(path) if hasattr(path, "write") else replacing(path)
     with target as file:
-        _archive.write(file, model, writer.arrays)
+        _archive.write(file, model, writer.arrays, writer.spent)
 
 
 def load(path: Any) -> Any:
@@ -116,9 +116,9 @@ def load(path: Any) -> Any:
             start = file.tell()
             size = file.seek(0, io.SEEK_END) - start
             file.seek(start)
-            manifest, arrays = _archive.read(file, size)
+            manifest, arrays, room = _archive.read(file, size)
         manifest = _migrated(manifest)
-        reader = Reader(arrays, KINDS)
+        reader = Reader(arrays, KINDS, room)
         est = reader.get(manifest["model"])
         if type(est) not in ESTIMATORS:
             raise Refused("that holds no estimator")

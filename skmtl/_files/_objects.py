@@ -14,12 +14,16 @@ from skmtl._files._classes import CLASSES, ESTIMATORS, name_of
 from skmtl._values import KINDS as PLAIN
 from skmtl._values import need
 
+#: Bytes, at most, of an object of which the file says nothing but the class.
+OF_OBJECT = 2000
+
 
 def _is_ours(value):
     return name_of(value) is not None
 
 
 def _write_object(value, writer):
+    writer.spend(OF_OBJECT)
     return {name_of(value): {k: writer.put(v, f".{k}") for k, v in _parts_of(value).items()}}
 
 
@@ -40,6 +44,7 @@ def _read_object(node, reader):
             f"with an object of the class {name!r}, which is not one of skmtl's",
             "Files with classes of others are for pickle, joblib or skops.",
         )
+    reader.spend(OF_OBJECT)
     parts = {k: reader.get(v) for k, v in need(parts, isinstance(parts, dict)).items()}
     hyper = _parameters(cls)
     own = {k: v for k, v in parts.items() if k in hyper}

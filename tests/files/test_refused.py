@@ -275,7 +275,8 @@ LISTS = {
 @pytest.mark.parametrize("what", LISTS)
 def test_lists_of_arrays(what, data):
     def change(parts, arrays):
-        own = parts["classes_"]["arrays"]
+        *own, flat = parts["task_intercept_"]["arrays"]
+        own.append(flat["array"])
         for i in own:
             arrays[i] = arrays[i].copy()
         LISTS[what](*(arrays[i] for i in own))
@@ -283,7 +284,14 @@ def test_lists_of_arrays(what, data):
     assert "where save never writes it" in refusal(with_model(data, change))
 
 
-@pytest.mark.parametrize("node", [3, [], [0, 1], [0, 1, "2"], [0, 1, 10**6], [0, 1, -1], {"a": 1}])
+@pytest.mark.parametrize(
+    "node",
+    [
+        *(3, [], [0, 1], {"a": 1}, [0, 10**6, {"array": 0}]),
+        *([0, 1, node] for node in ("2", 2, {"array": 10**6}, {"array": -1}, {"float": "nan"})),
+    ],
+    ids=repr,
+)
 def test_lists_of_arrays_that_are_none(node, data):
     def change(parts, arrays):
         parts["classes_"] = {"arrays": node}
@@ -293,13 +301,36 @@ def test_lists_of_arrays_that_are_none(node, data):
 
 def test_lists_of_too_many_arrays(data):
     def change(parts, arrays):
-        arrays += [np.ones((6000, 1), np.int64), np.zeros(6000, np.int64), np.zeros(6000)]
-        parts["classes_"] = {"arrays": [len(arrays) - 3, len(arrays) - 2, len(arrays) - 1]}
+        arrays += [np.ones((9000, 1), np.int64), np.zeros(9000, np.int64), np.zeros(9000)]
+        i = len(arrays) - 3
+        parts["classes_"] = {"arrays": [i, i + 1, {"array": i + 2}]}
 
-    assert "where save never writes it" in refusal(with_model(data, change))
+    assert "more values than a file of its length" in refusal(with_model(data, change))
 
 
-@pytest.mark.parametrize("kind, array", [("scalar", np.array("x" * 9)), ("floats", np.ones(9))])
+SHAPE = {
+    "objects": [[0, *[2**31 - 1] * 3], []],
+    "arrays": lambda arrays: [
+        *(arrays.append(a) or len(arrays) - 1 for a in (BEYOND, np.zeros(1, np.int64))),
+        {"array": arrays.append(np.empty(0)) or len(arrays) - 1},
+    ],
+}
+BEYOND = np.array([[0, *[2**31 - 1] * 3]])
+
+
+@pytest.mark.parametrize("kind", SHAPE)
+def test_empty_arrays_of_shapes_beyond_numpy(kind, data):
+    def change(parts, arrays):
+        node = SHAPE[kind](arrays) if callable(SHAPE[kind]) else SHAPE[kind]
+        parts["note_"] = {kind: node}
+
+    assert "with an array of no shape" in refusal(with_model(data, change))
+
+
+FLOATS = np.full(9, "0.5", "S32")
+
+
+@pytest.mark.parametrize("kind, array", [("scalar", np.array("x" * 9)), ("floats", FLOATS)])
 def test_entries_that_are_copied_are_looked_up_once(kind, array, data):
     def change(parts, arrays):
         arrays.append(array)

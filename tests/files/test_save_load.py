@@ -347,16 +347,27 @@ def test_refused_where_it_could_not_be_loaded(X):
         saved(SparseAutoencoderTransformer(nested_sizes=[1] * 100_000))
 
 
-@pytest.mark.parametrize("labels", [int, str])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        int,
+        str,
+        object,
+        lambda Y: [[f"label {code}" for code in row] for row in Y],
+        lambda Y: pd.DataFrame(Y.astype(str), columns=[f"task {t}" for t in range(1000)]),
+    ],
+    ids=["int", "str", "object", "lists", "a frame"],
+)
 def test_a_thousand_tasks(labels, X):
-    Y = np.random.default_rng(0).integers(0, 2, (40, 1000)).astype(labels)
+    Y = np.random.default_rng(0).integers(0, 3, (40, 1000))
+    Y = labels(Y) if not isinstance(labels, type) else Y.astype(str).astype(labels)
     est = MultiTaskSAEClassifier(8, max_iter=1, random_state=0).fit(X, Y)
     loaded = there_and_back(est)
     assert_same(loaded, est)
     assert loaded.classes_[7] is loaded._targets.classes[7]
     assert saved(loaded) == saved(est)
-    est.classes_ = [array.copy() for array in 3 * est.classes_]
-    with pytest.raises(ValueError, match="at most 5000 arrays in lists"):
+    est.note_ = [np.zeros(1) for _ in range(30_000)]
+    with pytest.raises(ValueError, match="small arrays in lists that take"):
         saved(est)
 
 
