@@ -101,7 +101,7 @@ class AveragedGramian:
 
     def __call__(self, compute, mass, state):
         """The average after this step; None where none is due. ``compute`` gives the batch's."""
-        kept = state.setdefault("gramian", _nothing_yet(len(mass)))
+        kept = state.setdefault("gramian", no_gramian(len(mass)))
         kept["steps"] += 1
         here = mass > 0
         if (kept["steps"] - 1) % self.every or not here.any():
@@ -124,7 +124,8 @@ class AveragedGramian:
         return kept["mean"]
 
 
-def _nothing_yet(n_tasks):
+def no_gramian(n_tasks):
+    """What is kept of the tasks' gradients before there are any."""
     square = (n_tasks, n_tasks)
     return {
         "steps": 0,

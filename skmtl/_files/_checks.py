@@ -10,9 +10,10 @@ import numpy as np
 from skmtl._archive import Refused
 from skmtl._classifier import MultiTaskSAEClassifier
 from skmtl._fitting import code_attributes
+from skmtl._gramian import no_gramian
 from skmtl._heads import KINDS
 from skmtl._objectives import Additive, MixtureLikelihood, Objective, Tasks
-from skmtl._private import Private, init_private
+from skmtl._private import Private
 from skmtl._regressor import MultiTaskSAERegressor
 from skmtl._targets import TaskLabels, TaskTargets
 from skmtl.balancers import Balancer
@@ -39,8 +40,8 @@ def check(estimator):
         for params, state in _members(estimator):
             _check_params(params, shapes)
             _check_state(state, params, estimator._objective.sparsifier)
-        _check_published(estimator)
         _check_targets(estimator)
+        _check_published(estimator)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Refused(f"whose parts do not fit together: {error or type(error).__name__}") from None
 
@@ -56,12 +57,27 @@ def _alike(a, b):
     return (a.shape, a.dtype) == (b.shape, b.dtype) and layouts
 
 
+def _like(value, expected):
+    """Whether a value has the type of another, or its shape and kind of dtype; so all in it."""
+    if isinstance(expected, np.ndarray):
+        is_array = isinstance(value, np.ndarray) and value.dtype.kind == expected.dtype.kind
+        return is_array and value.shape == expected.shape
+    if type(value) is not type(expected):
+        return False
+    if isinstance(expected, dict):
+        return value.keys() == expected.keys() and all(_like(value[k], expected[k]) for k in value)
+    if isinstance(expected, list):
+        return len(value) == len(expected) and all(map(_like, value, expected))
+    return True
+
+
 def _check_objective(objective):
     """Each part in the place of its kind, its hyperparameters in their ranges."""
     loss, tasks = objective.reconstruction.loss, objective.tasks
     kind = MixtureLikelihood if getattr(loss, "is_mixture", False) else Additive
     _must(type(objective) is Objective and type(objective.reconstruction) is kind, "_objective")
     _must(tasks is None or type(tasks) is Tasks, "tasks")
+    _must(tasks is None or type(tasks.later) is tuple, "later")
     _must(type(objective.tied) is bool, "tied")
     components = [(objective.sparsifier, Sparsifier), (loss, Loss)]
     if tasks is not None:
@@ -76,9 +92,9 @@ def _shapes(objective, params):
     sparsifier, tasks, loss = objective.sparsifier, objective.tasks, objective.reconstruction.loss
     is_mixture = getattr(loss, "is_mixture", False)
     m, f = params["W_dec"].shape
-    own = sparsifier.init(m, np.float64, np.random.default_rng(0))
     shapes = {"W_dec": (m, f), "W_enc": (m, f), "b_enc": (m,), "b_dec": (f,)}
-    shapes |= {name: array.shape for name, array in own.items()}
+    of_two = sparsifier.init(2, np.float64, np.random.default_rng(0))  # no m is too many for that
+    shapes |= {name: (m,) if array.shape == (2,) else array.shape for name, array in of_two.items()}
     if objective.tied or (is_mixture and not loss.amortized):
         del shapes["W_enc"]
     if is_mixture and loss.distribution == "gaussian":
@@ -87,6 +103,7 @@ def _shapes(objective, params):
         offsets = tasks.offsets
         _must(offsets.dtype == np.int64 and offsets.ndim == 1 and offsets[0] == 0, "offsets")
         _must((np.diff(offsets) >= 0).all(), "offsets")
+        _must(sorted({*tasks.later} & {*offsets.tolist()}) == [*tasks.later], "later")
         c = int(offsets[-1])
         shapes |= {"W_head": (c, m), "b_head": (c,)}
         if "W_skip" in params:
@@ -94,12 +111,12 @@ def _shapes(objective, params):
         _must(tasks.of_kind.keys() <= KINDS.keys(), "kinds of heads")
     if objective.private is not None:
         _must(type(objective.private) is Private and tasks is not None, "private")
-        _must(type(objective.private.size) is type(objective.private.k) is int, "private")
-        own = init_private(
-            objective.private, _of_first_fit(tasks), params, np.random.default_rng(0)
-        )
-        shapes |= {name: array.shape for name, array in own.items()}
-        shapes["W_head_own"] = (c, objective.private.size)
+        p, k = objective.private.size, objective.private.k
+        _must(type(p) is type(k) is int and p > 0, "private")
+        blocks = p * (len(_of_first_fit(tasks)) - 1)
+        shapes |= {"W_dec_own": (blocks, f), "b_enc_own": (blocks,), "W_head_own": (c, p)}
+        if "W_enc" in shapes:
+            shapes["W_enc_own"] = (blocks, f)
     return shapes
 
 
@@ -127,12 +144,15 @@ def _check_params(params, shapes):
 
 
 def _check_published(estimator):
+    """What a fit would publish of these parameters."""
     params = estimator._params
     _must(estimator.n_features_in_ == len(params["b_dec"]), "n_features_in_")
     for name in ("loss_curve_", "validation_loss_curve_"):
         _must(type(getattr(estimator, name)) is list, name)
     for name, expected in code_attributes(params, estimator._objective).items():
-        _must(np.ndim(getattr(estimator, name)) == np.ndim(expected), name)
+        value = getattr(estimator, name)
+        _must(type(value) is type(expected) or isinstance(value, np.memmap), name)
+        _must(np.ndim(value) == np.ndim(expected), name)
 
 
 def _check_state(state, params, sparsifier):
@@ -150,6 +170,10 @@ def _check_state(state, params, sparsifier):
     _must(isinstance(state["rng"], np.random.Generator), "rng")
     for name in ("fired", "idle"):
         _must(state[name].shape == (m,) and state[name].dtype.kind in "fi", name)
+    _must({"weight", "unit"} <= state["scale"].keys(), "scale")
+    _must(all(value.dtype == np.float64 for value in state["scale"].values()), "scale")
+    for name, start in state.get("pretrained", {}).items():
+        _must(_alike(start, params[name]), f"pretrained {name}")
 
 
 def _check_targets(estimator):
@@ -163,18 +187,41 @@ def _check_targets(estimator):
         _must(np.array_equal(targets.offsets, tasks.offsets), f"{name}.offsets")
         columns = targets.classes if cls is TaskLabels else [targets.known]
         _must(all(column.ndim == 1 for column in columns), f"{name}: classes, or what is known")
+        _check_published_of_tasks(estimator, targets)
         for _, state in _members(estimator):
-            _check_tasks(tasks, state)
+            _check_tasks(tasks, state, cls is TaskTargets)
         _must(targets.names is None or len(targets.names) == targets.n_tasks, f"{name}.names")
 
 
-def _check_tasks(tasks, state):
+def _check_published_of_tasks(estimator, targets):
+    _must(type(estimator.pretrain_loss_curve_) is list, "pretrain_loss_curve_")
+    of_tasks = np.zeros(targets.n_tasks)
+    if type(targets) is TaskLabels:
+        expected = {"classes_": targets.classes[0] if targets.one_d else targets.classes}
+    else:
+        expected = {"target_mean_": of_tasks, "target_scale_": of_tasks}
+    if hasattr(estimator, "head_selection_"):
+        expected["head_selection_"] = of_tasks.astype("U")
+    if hasattr(estimator, "affinity_"):
+        expected["affinity_"] = np.broadcast_to(of_tasks, 2 * of_tasks.shape)
+    for name, value in {"n_outputs_": targets.n_tasks, **expected}.items():
+        _must(_like(getattr(estimator, name), value), name)
+
+
+def _check_tasks(tasks, state, are_real):
     """What tasks are measured in, and what their balancer keeps."""
     sizes = np.diff(tasks.offsets)
-    _must(state["scale"].keys() >= {"weight", "unit", "label_weight"}, "scale")
-    for name, value in state["scale"].items():
-        _must(value.dtype == np.float64 and value.shape in ((), sizes.shape), f"scale: {name}")
+    of_tasks = ("label_weight", "target_mean", "target_scale") if are_real else ("label_weight",)
+    shapes = {"weight": (), "unit": (), **dict.fromkeys(of_tasks, sizes.shape)}
+    _must({name: value.shape for name, value in state["scale"].items()} == shapes, "scale")
+    priors = [p if p is None else np.shape(p) for p in state["priors"]]
+    _must(all(p in (None, (n,)) for p, n in zip(priors, sizes, strict=True)), "priors")
     with np.errstate(all="ignore"):
         fresh = tasks.balancer.init(len(sizes), [np.full(n, 1 / n) if n else None for n in sizes])
-    for name, value in fresh.items():
-        _must(np.shape(state["balancer"][name]) == np.shape(value), f"balancer: {name}")
+    _must(_like(state["balancer"], fresh), "balancer")
+    if "gramian" in state:
+        each = {
+            name: np.broadcast_to(value, sizes.shape * np.ndim(value)) if np.ndim(value) else value
+            for name, value in no_gramian(1).items()
+        }
+        _must(_like(state["gramian"], each), "gramian")

@@ -11,13 +11,13 @@ TINY = 1e-12
 
 
 def average_losses(losses, mass, momentum, state):
-    """Take a batch into the average; return each task's mean loss, (T,), NaN before its first."""
-    if "loss_sum" not in state:
-        state["loss_sum"], state["mass_sum"] = np.zeros((2, len(losses)))
+    """Take a batch into the average; return each task's mean loss, (T,), NaN before its first.
+
+    ``state["averages"]``, (2, T), are the sums of losses and masses.
+    """
     decay = np.where(mass > 0, momentum, 1.0)
-    state["loss_sum"] = decay * state["loss_sum"] + losses
-    state["mass_sum"] = decay * state["mass_sum"] + mass
-    return mean_losses(state["loss_sum"], state["mass_sum"])
+    state["averages"] = decay * state["averages"] + [losses, mass]
+    return mean_losses(*state["averages"])
 
 
 def mean_losses(losses, mass):
@@ -32,9 +32,12 @@ def softmax(x):
 
 
 def adam_step(name, gradient, among, lr, state):
-    """Move ``state[name]`` of the tasks ``among`` against the gradient, by Adam's rule."""
+    """Move ``state[name]`` of the tasks ``among`` against the gradient, by Adam's rule.
+
+    ``state[name + "_moments"]``, (3, T), are the steps of each and its moments.
+    """
     beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
-    count, first, second = state.setdefault(name + "_moments", np.zeros((3, len(gradient))))
+    count, first, second = state[name + "_moments"]
     g = gradient[among]
     count[among] += 1
     first[among] = beta_1 * first[among] + (1 - beta_1) * g

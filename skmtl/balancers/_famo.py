@@ -51,7 +51,12 @@ class FAMO(Balancer):
         self.decay = decay
 
     def init(self, n_tasks, priors):
-        return super().init(n_tasks, priors) | {"logits": np.zeros(n_tasks)}
+        return super().init(n_tasks, priors) | {
+            "logits": np.zeros(n_tasks),
+            "logits_moments": np.zeros((3, n_tasks)),
+            "before": np.zeros(n_tasks),  # losses and masses of the batch of the last step
+            "mass": np.zeros(n_tasks),
+        }
 
     def balance(self, losses, mass, gramian, state, step):
         here = mass > 0

@@ -60,7 +60,10 @@ class GradNorm(GramianBalancer):
         self.learning_rate = learning_rate
 
     def init(self, n_tasks, priors):
-        return super().init(n_tasks, priors) | {"first_losses": np.full(n_tasks, np.nan)}
+        return super().init(n_tasks, priors) | {
+            "averages": np.zeros((2, n_tasks)),
+            "first_losses": np.full(n_tasks, np.nan),
+        }
 
     def balance(self, losses, mass, gramian, state, step):
         mean, first = average_losses(losses, mass, self.momentum, state), state["first_losses"]

@@ -40,6 +40,9 @@ class Log(Balancer):
     def __init__(self, momentum=0.95):
         self.momentum = momentum
 
+    def init(self, n_tasks, priors):
+        return super().init(n_tasks, priors) | {"averages": np.zeros((2, n_tasks))}
+
     def balance(self, losses, mass, gramian, state, step):
         mean = average_losses(losses, mass, self.momentum, state)
         known = mean >= 0

@@ -45,6 +45,7 @@ class Uncertainty(Balancer):
     def init(self, n_tasks, priors):
         return super().init(n_tasks, priors) | {
             "log_variance": np.zeros(n_tasks),
+            "log_variance_moments": np.zeros((3, n_tasks)),
             "seen": np.zeros(n_tasks, bool),
         }
 
