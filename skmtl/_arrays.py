@@ -27,17 +27,30 @@ def naming(name):
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             yield
-    except (ValueError, TypeError, OverflowError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the conversion of a user's own object raises
         kind = TypeError if isinstance(error, TypeError) else ValueError
         if type(error) is kind and re.search(
             rf"\b{re.escape(name)}\b", str(error).partition("\n")[0]
         ):
             raise
-        raise kind(f"{name} is not valid: {error}") from error
+        said = error if isinstance(error, ValueError | TypeError) else repr(error)
+        raise kind(f"{name} is not valid: {said}") from error
 
 
 def refuse_masked(array, name):
-    """Masked arrays, also as rows of a list, lose their mask on the way to a kernel."""
+    """Masked arrays, also as rows of a list, lose their mask on the way to a kernel.
+
+    Frames of other kinds than pandas' and polars' do not get there either: their columns are read
+    in other ways.
+    """
+    if hasattr(array, "columns") and not hasattr(array, "dtypes"):
+        raise TypeError(
+            f"{name} must be an array, a list, or a frame of pandas or polars; got "
+            f"{type(array).__module__}.{type(array).__qualname__}. Convert it, such as by "
+            f"{name}.to_pandas()."
+        )
     rows = array if isinstance(array, list | tuple) else ()
     if any(isinstance(part, np.ma.MaskedArray) for part in (array, *rows)):
         raise ValueError(
@@ -171,9 +184,10 @@ def check_sparse_format(X, name):
                 _check_lil(X)
             X = X.tocsr()
             X.check_format(full_check=True)
-    except (ValueError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise ValueError(
-            f"{name} must be a valid sparse array; got one whose indices are broken ({error}). "
+            f"{name} must be a valid sparse array; got one whose indices or shape are broken "
+            f"({error}). "
             "Rebuild it from its data."
         ) from error
     return X

@@ -18,6 +18,10 @@ def replacing(path, previous=None):
     if os.path.isdir(path):
         raise IsADirectoryError(f"{path!r} must be a file to be replaced; it is a folder.")
     folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"{path!r} must be in a folder that exists; got {folder!r}. Make it, or name another."
+        )
     temporary = os.path.join(folder, f".{name}.{token_hex(8)}.tmp")  # a rename is atomic in there
     try:
         with open(temporary, "xb") as file:
@@ -28,7 +32,9 @@ def replacing(path, previous=None):
             with suppress(FileNotFoundError):
                 os.replace(path, previous)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename == temporary:
+            error.filename = path  # the name that the user knows
         with suppress(OSError):
             os.unlink(temporary)
         raise

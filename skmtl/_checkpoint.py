@@ -33,7 +33,8 @@ from skmtl._warn import warn
 
 # Parameters on which no result depends.
 FREE = ("checkpoint", "n_jobs", "verbose")
-SECONDS = re.compile(r"(\d+(\.\d*)?)s")
+SECONDS = re.compile(r"([0-9]+(\.[0-9]*)?)s")
+BEGAN = "model that warm_start goes on from"
 
 
 class Checkpoint(Component):
@@ -55,7 +56,9 @@ class Checkpoint(Component):
         first step, so that a folder that cannot be written to is found at once, and one when such a
         part of the fit ends.
     resume : bool, default=False
-        Go on from the snapshot at ``path``. Where there is none, the fit begins anew.
+        Go on from the snapshot at ``path``. Where there is none, the fit begins anew; with a
+        warning where, under ``warm_start``, it is of a fit that went on from another model, such as
+        the fit before this one.
 
     Raises
     ------
@@ -105,7 +108,8 @@ class Checkpoint(Component):
 
     def validate(self):
         super().validate()
-        if isinstance(self.every, str) and not SECONDS.fullmatch(self.every):
+        is_seconds = isinstance(self.every, str) and SECONDS.fullmatch(self.every)
+        if isinstance(self.every, str | bool) and not is_seconds:
             raise ValueError(
                 "The 'every' parameter of Checkpoint must be a number of epochs, or seconds as in "
                 f"'60s'; got {self.every!r}."
@@ -189,8 +193,13 @@ class FileJournal(Journal):
         snapshot = read(self.path)
         if snapshot is None:
             return []
-        _check_same(self.path, snapshot["fit"], self.fit)
-        return snapshot["entries"]
+        if _is_same(self.path, snapshot["fit"], self.fit):
+            return snapshot["entries"]
+        warn(
+            f"checkpoint goes on from a snapshot of this very fit; got {self.path!r}, of one that "
+            "went on from another model. This fit, under warm_start=True, begins anew."
+        )
+        return []
 
 
 def _file(path):
@@ -284,7 +293,7 @@ def identity(estimator, table, validation, goes_on):
         "y": digest((table.codes, table.values)),
         "sample_weight": digest((table.weight, table.label_weight)),
         "X_val": digest(None if validation is None else tuple(validation)),
-        "the model that warm_start goes on from": digest(began),
+        BEGAN: digest(began),
     }
 
 
@@ -322,15 +331,18 @@ def digest(value):
 
 
 def _as_plain(value):
-    if sp.issparse(value):
-        return value.shape, value.data, value.indices, value.indptr
+    if sp.issparse(value):  # of the smallest integers that will do, as others may be given
+        kind = sp.get_index_dtype((value.indices, value.indptr), check_contents=True)
+        indices = (part.astype(kind, copy=False) for part in (value.indices, value.indptr))
+        return value.shape, value.data, *indices
     return tuple(map(_as_plain, value)) if type(value) is tuple else value
 
 
-def _check_same(path, theirs, ours):
+def _is_same(path, theirs, ours):
+    """Whether a snapshot is of this fit; False if only the model differs that it went on from."""
     other = [name for name in ours if theirs.get(name) != ours[name]]
-    if not other:
-        return
+    if other in ([], [BEGAN]):
+        return not other
     differences = []
     for name in other:
         was, now = (str(of.get(name))[:500] for of in (theirs, ours))

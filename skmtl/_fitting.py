@@ -35,9 +35,11 @@ from skmtl.sparsifiers import SPARSIFIERS, Relu, Softmax
 
 # Rows from which a sparsifier learns the scale of the data.
 CALIBRATION_ROWS = 4096
+# Indices of latents are 32-bit integers.
+MOST_LATENTS = 2**31 - 1
 LOSS_METHODS = ["check_X", "initial_bias", "baseline", "link", "per_row", "value_and_grad"]
 COMMON_CONSTRAINTS: dict = {
-    "n_components": [Interval(Integral, 1, None, closed="left")],
+    "n_components": [Interval(Integral, 1, MOST_LATENTS, closed="both")],
     "sparsifier": [
         StrOptions({"auto", *SPARSIFIERS}),
         HasMethods(["init", "forward", "backward", "term", "freeze"]),
@@ -56,7 +58,11 @@ COMMON_CONSTRAINTS: dict = {
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
-    "n_jobs": [Integral, None],
+    "n_jobs": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Integral, None, -1, closed="right"),
+        None,
+    ],
     "checkpoint": [str, PathLike, Checkpoint, None],
     "decoder_norm": [StrOptions({"unit"}), None],
     "bias_init": [StrOptions({"mean", "geometric_median", "zero"})],

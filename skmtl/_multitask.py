@@ -100,7 +100,7 @@ class MultiTaskSAE(
         "batching": [StrOptions({"shuffled", "task_balanced"})],
         "task_weights": ["array-like", dict, None],
         "compute_affinity": ["boolean"],
-        "n_private_components": [Interval(Integral, 0, None, closed="left")],
+        "n_private_components": [Interval(Integral, 0, _fitting.MOST_LATENTS, closed="both")],
         "k_private": [Interval(Integral, 1, None, closed="left"), None],
         "coactivation_penalty": [Interval(Real, 0, None, closed="left")],
         "pretrained_penalty": [Interval(Real, 0, None, closed="left")],

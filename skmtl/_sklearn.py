@@ -1,16 +1,18 @@
 """Every private or experimental scikit-learn name, imported here and nowhere else."""
 
+from numbers import Integral
+
 from sklearn.base import BaseEstimator
 from sklearn.base import _fit_context as fit_context
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
-    Interval,
     Options,
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._param_validation import Interval as AnyInterval
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import _num_samples as num_samples
 
@@ -27,6 +29,18 @@ __all__ = [
     "safe_indexing",
     "with_callbacks",
 ]
+
+
+class Interval(AnyInterval):
+    """An interval of numbers that can be computed with."""
+
+    def __contains__(self, val):
+        try:
+            if self.type is not Integral:
+                float(val)  # an integer may be beyond all floats
+            return super().__contains__(val)  # NumPy knows nothing of fractions
+        except (OverflowError, TypeError):
+            return False
 
 
 class Component(BaseEstimator):

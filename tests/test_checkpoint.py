@@ -179,8 +179,52 @@ def test_warm_start(X, kept, tmp_path):
     (tmp_path / "fit").write_bytes(kept[2])
     checkpoint = Checkpoint(tmp_path / "fit", 1, resume=True)
     assert_same_fit(copy.deepcopy(est).set_params(checkpoint=checkpoint).fit(X), through, X)
-    with pytest.raises(ValueError, match="another the model that warm_start goes on from"):
-        through.set_params(checkpoint=checkpoint).fit(X)
+
+
+def test_a_chain_of_warm_starts(X, tmp_path, monkeypatch):
+    """Each fit goes on from the one before, whose snapshot is there; an interrupted one resumes."""
+    checkpoint = Checkpoint(tmp_path / "fit", 1, resume=True)
+    through = SparseAutoencoderTransformer(**QUICK, warm_start=True).fit(X).fit(X)
+    est = SparseAutoencoderTransformer(**QUICK, warm_start=True, checkpoint=checkpoint).fit(X)
+    steps, take_step = iter(range(12)), _training.take_step
+
+    def interrupted(*args):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return take_step(*args)
+
+    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+        patch.setattr(_training, "take_step", interrupted)
+        with pytest.warns(UserWarning, match=r"fit', of one that went on from another model.*anew"):
+            est.fit(X)
+    steps = iter(range(20 - 10))  # two epochs are kept
+    with monkeypatch.context() as patch:
+        patch.setattr(_training, "take_step", interrupted)
+        assert_same_fit(est.fit(X), through, X)
+    est.set_params(warm_start=False, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match=r"warm_start=True, here False; another model that warm"):
+        est.fit(X)
+
+
+def test_indices_of_any_integers_are_the_same_data(X, tmp_path):
+    rows = sp.csr_array(np.where(X > 0.5, X, 0))
+    wide = rows.copy()
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    est = sae(tmp_path / "fit", 1).fit(rows)
+    resumed = sae(tmp_path / "fit", 1, resume=True).fit(wide)
+    assert_same(resumed._params, est._params)
+
+
+def test_errors_name_the_path_that_was_given(X, tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.fit' must be in a folder that exists"):
+        sae(tmp_path / "nowhere" / "fit").fit(X)
+
+    def denied(path, mode):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(_atomic, "open", denied, raising=False)
+    with pytest.raises(PermissionError, match=r"Permission denied: '.*[/\\]fit'"):
+        sae(tmp_path / "fit").fit(X)
 
 
 @pytest.mark.parametrize("make", [lambda: None, lambda: np.random.RandomState(3)])
@@ -467,6 +511,11 @@ def test_partial_fit_and_add_task_write_none(X, Y, tmp_path):
         (Checkpoint("fit", every=0), "'every' parameter of Checkpoint"),
         (Checkpoint("fit", every=1.5), "'every' parameter of Checkpoint"),
         (Checkpoint("fit", every="1 minute"), "'every' parameter of Checkpoint must be a number"),
+        (Checkpoint("fit", every=True), "'every' parameter of Checkpoint must be a number"),
+        (
+            Checkpoint("fit", every="\u0666\u0660s"),
+            "'every' parameter of Checkpoint must be a number",
+        ),
         (Checkpoint("fit", resume="yes"), "'resume' parameter of Checkpoint"),
     ],
 )

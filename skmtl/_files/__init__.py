@@ -5,6 +5,7 @@ What is kept is all of ``vars(estimator)``, so a loaded one predicts, and trains
 
 import io
 import os
+import reprlib
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -43,7 +44,7 @@ def save(est: Any, path: Any) -> None:
         If ``est``, or something that it holds, is not of skmtl's own classes, a plain value or an
         array: name and place are in the message. pickle, joblib and skops keep such objects.
     OSError
-        If the file cannot be written.
+        If the file cannot be written, or its folder does not exist.
 
     See Also
     --------
@@ -78,8 +79,7 @@ def save(est: Any, path: Any) -> None:
         raise ValueError(f"est must be as a fit leaves it to be saved; got one {error}.") from None
     except RecursionError:
         raise ValueError("est must not hold anything that holds itself; got such a list.") from None
-    target = nullcontext(path) if hasattr(path, "write") else replacing(path)
-    with target as file:
+    with _to_write(path) as file:
         _archive.write(file, model, writer.arrays, writer.spent)
 
 
@@ -148,15 +148,38 @@ def _message(path, error):
     return f"{name} must be a model file as skmtl.save writes it; got one {error}. {error.remedy}"
 
 
+def _to_write(path):
+    if not hasattr(path, "write"):
+        return replacing(_checked(path))
+    try:
+        path.write(b"")
+    except TypeError:
+        raise _no_file(path) from None
+    return nullcontext(path)
+
+
 @contextmanager
 def _opened(path):
     if not hasattr(path, "read"):
-        with open(path, "rb") as file:
+        with open(_checked(path), "rb") as file:
             yield file
     elif path.read(0) != b"" or not path.seekable():
-        raise TypeError(
-            f"path must be a path, or a file open in binary mode that can seek; got {path!r}. "
-            "Read what cannot into io.BytesIO."
-        )
+        raise _no_file(path)
     else:
         yield path
+
+
+def _checked(path):
+    """A path as a string; numbers are no files that others have open."""
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(name, str) or "\0" in name:
+        raise _no_file(path)
+    return name
+
+
+def _no_file(path):
+    return TypeError(
+        "path must be a path (a str or path-like) or a file open in binary mode, for load one that "
+        f"can seek; got {reprlib.repr(path)}. Bytes, and what cannot seek, are read by way of "
+        "io.BytesIO; os.fsdecode makes a str of a path in bytes."
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import scipy.sparse as sp
 
 from tests.hostile.doors import (
@@ -154,6 +155,17 @@ def code():
     return np.round(fitted(TRANSFORMER).transform(X), 3)
 
 
+class Raises:
+    """What does not give its numbers."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __array__(self, *args, **kwargs):
+        raise self.error
+
+
+FRAME = r"{name} must be an array, a list, or a frame of pandas or polars; got pyarrow"
 FINITE = "The loss must stay finite.*Scale X"
 TRAIN_X = {name: door for name, door in FIT_X.items() if name.endswith("fit")}
 REFUSED = [
@@ -273,6 +285,21 @@ REFUSED = [
     refused("no rows", lambda: np.empty((0, 4)), r"\b{name}\b.*0 sample"),
     refused("no features", lambda: np.empty((12, 0)), r"\b{name}\b.*0 feature"),
     refused("empty list", lambda: [], r"(?s)\b{name}\b"),
+    refused("pyarrow Table", lambda: pa.table(dict(zip("abcd", X.T, strict=True))), FRAME),
+    refused(
+        "pyarrow RecordBatch",
+        lambda: pa.table(dict(zip("abcd", X.T, strict=True))).to_batches()[0],
+        FRAME,
+    ),
+    *[
+        refused(f"an object whose __array__ raises {error!r}", lambda e=error: Raises(e), message)
+        for error, message in {
+            RuntimeError("gone"): r"\b{name} is not valid: RuntimeError\('gone'\)",
+            OSError("no disk"): r"\b{name} is not valid: OSError",
+            KeyError("a"): r"\b{name} is not valid: KeyError",
+            ValueError("no"): r"\b{name} is not valid: no",
+        }.items()
+    ],
     refused(
         "rows of different types in a list", lambda: [[1.0, 2.0, 3.0, "a"]] * 12, r"\b{name}\b"
     ),

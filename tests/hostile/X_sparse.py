@@ -191,6 +191,13 @@ def shorter(part, by=1):
     return change
 
 
+def of_shape(*shape):
+    def change(A):
+        A._shape = shape
+
+    return change
+
+
 def floating(A):
     A.indices = A.indices.astype(float)
 
@@ -323,6 +330,11 @@ REFUSED = [
         BROKEN,
         CODES,
         apart=True,
+    ),
+    refused("CSR, 4.0 columns", lambda: changed(of_shape(12, 4.0)), BROKEN, CODES),
+    refused("COO, 4.5 columns", lambda: changed(of_shape(12, 4.5), "coo"), BROKEN, CODES),
+    refused(
+        "CSC, columns counted by a word", lambda: changed(of_shape(12, "4"), "csc"), BROKEN, CODES
     ),
     refused(
         "CSR with NaN", lambda: changed(at("data", 3, np.nan)), "Input {name} contains NaN", CODES

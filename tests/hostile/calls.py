@@ -1,13 +1,15 @@
 """Calls in the wrong order, arguments that do not fit each other, and the functions beside."""
 
 import functools
+import io
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import scipy.sparse as sp
 
-from skmtl import metrics, model_selection, stack_tasks, unstack_tasks
+import skmtl
+from skmtl import Checkpoint, metrics, model_selection, stack_tasks, unstack_tasks
 from skmtl.balancers import IMTL
 from skmtl.head_penalties import L2
 from skmtl.losses import Mixture
@@ -762,6 +764,46 @@ def out_of_range():
     A = sp.csr_array(X)
     A.indices[3] = 10**9
     return A
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+class BytesPath:
+    def __fspath__(self):
+        return b"model"
+
+
+NO_FILES = {
+    "None": None,
+    "the bytes of a file": b"PK\x03\x04\0\0",
+    "a path in bytes": b"model",
+    "a path-like of bytes": BytesPath(),
+    "a bytearray": bytearray(b"PK"),
+    "a number": 1,
+    "a bool": True,
+    "a list": ["model"],
+    "a path with a NUL": "mod\0el",
+    "a text file": io.StringIO("PK"),
+}
+FILES = [
+    bad(
+        f"{what} as the path of a file",
+        r"\bpath must be a path \(a str or path-like\) or a file open in binary mode",
+        lambda path=path: skmtl.save(fitted(TRANSFORMER), path),
+        lambda path=path: skmtl.load(path),
+    )
+    for what, path in NO_FILES.items()
+] + [
+    bad(
+        f"{what} as checkpoint",
+        r"\bcheckpoint\b|'path' parameter of Checkpoint",
+        *of_each(lambda cls, path=path: fit(cls, X, Y, checkpoint=path)),
+        *of_each(lambda cls, path=path: fit(cls, X, Y, checkpoint=Checkpoint(path))),
+    )
+    for what, path in NO_FILES.items()
+    if what != "None"
+]
 
 
 # --- what works all the same ----------------------------------------------------------------------

@@ -7,6 +7,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import scipy.sparse as sp
 
 from skmtl import metrics, model_selection, stack_tasks, unstack_tasks
@@ -404,6 +405,12 @@ REFUSED = [
     refused("y is None", lambda: None, N, without(ALL, "stack_tasks")),
     refused("y is a dict", lambda: {"a": [0] * 12}, N, ALL),
     refused("y is a string", lambda: "abcabcabcabc", N, ALL),
+    refused(
+        "y is a pyarrow Table",
+        lambda: pa.table({"a": Y[:, 0], "b": Y[:, 1]}),
+        N + " must be an array, a list, or a frame of pandas or polars",
+        {**CLASSES, **NUMBERS},
+    ),
     refused("y is a set", lambda: set(range(12)), N, ALL),
     refused("rows of y of different lengths", lambda: [[0, 1], [0]] * 6, N + ".*lengths", ALL),
     refused("masked y", lambda: np.ma.masked_array(Y, GAPS), N + " must be a plain array", ALL),

@@ -7,6 +7,7 @@ What is bad for a parameter follows from its constraints; where those cannot tel
 import functools
 import inspect
 import math
+from fractions import Fraction
 from numbers import Integral
 
 import numpy as np
@@ -79,7 +80,9 @@ def bad_values(name, constraints):
             values += ["no such name", ""]
         elif isinstance(constraint, Interval):
             values += beyond(constraint)
-            values += [np.nan, np.inf, -np.inf, 1 + 2j]
+            values += [np.nan, np.inf, -np.inf, 1 + 2j, Fraction(1, 3)]
+            values += [2**63] if constraint.right is not None else []
+            values += [10**400] if constraint.type is not Integral else []
         elif isinstance(constraint, Options):
             values += ["no such option"]
         elif constraint == "boolean":

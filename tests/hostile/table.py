@@ -23,6 +23,7 @@ GROUPS = {
     "Weights": [*weights.FORMS, *weights.REFUSED],
     "Parameters": parameters.CASES,
     "Calls": [*calls.NOT_FITTED, *calls.WIDTH, *calls.GOES_ON, *calls.ARGUMENTS, *calls.SERVED],
+    "Files": calls.FILES,
     "Functions": [*calls.FUNCTIONS, *calls.FUNCTIONS_APART],
     "Numerics": numerics.CASES,
 }
