@@ -182,7 +182,8 @@ class Tasks:
 
     def __post_init__(self):
         kinds = np.broadcast_to(self.kinds, len(self.offsets) - 1)
-        self.of_kind = {str(kind): kinds == kind for kind in np.unique(kinds)}
+        found = {kind: kinds == kind for kind in sorted(_heads.KINDS)}
+        self.of_kind = {kind: of_kind for kind, of_kind in found.items() if of_kind.any()}
 
     def value_and_backward(self, params, state, batch, fwd, adj, grads, step, gramian_of):
         """``gramian_of`` gives the batch's Gramian, from ``d_scores``."""

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import (
     HasMethods,
     Options,
     StrOptions,
+    make_constraint,
     validate_parameter_constraints,
 )
 from sklearn.utils._param_validation import Interval as AnyInterval
@@ -24,6 +25,7 @@ __all__ = [
     "Options",
     "StrOptions",
     "check_sample_weight",
+    "first_invalid",
     "fit_context",
     "num_samples",
     "safe_indexing",
@@ -41,6 +43,16 @@ class Interval(AnyInterval):
             return super().__contains__(val)  # NumPy knows nothing of fractions
         except (OverflowError, TypeError):
             return False
+
+
+def first_invalid(component):
+    """Name of its first parameter that is not as it must be, however large a message would be."""
+    for name, value in component.get_params(deep=False).items():
+        constraints = component._parameter_constraints[name]
+        if constraints != "no_validation":
+            if not any(make_constraint(c).is_satisfied_by(value) for c in constraints):
+                return name
+    return None
 
 
 class Component(BaseEstimator):

@@ -121,7 +121,7 @@ MAY_IMPORT = {
     "_files": ESTIMATORS
     | COMPONENTS
     | LABELS
-    | {"_archive", "_atomic", "_fitting", "_gramian", "_heads", "_objectives", "_private"}
+    | {"_archive", "_atomic", "_fitting", "_gramian", "_objectives", "_private", "_sklearn"}
     | {"_values", "_version"},
     "__init__": {"_version", *ESTIMATORS, "_checkpoint", "_stacking", "_warmup", "_files"},
 }

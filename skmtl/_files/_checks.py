@@ -11,10 +11,10 @@ from skmtl._archive import Refused
 from skmtl._classifier import MultiTaskSAEClassifier
 from skmtl._fitting import code_attributes
 from skmtl._gramian import no_gramian
-from skmtl._heads import KINDS
 from skmtl._objectives import Additive, MixtureLikelihood, Objective, Tasks
 from skmtl._private import Private
 from skmtl._regressor import MultiTaskSAERegressor
+from skmtl._sklearn import first_invalid
 from skmtl._targets import TaskLabels, TaskTargets
 from skmtl.balancers import Balancer
 from skmtl.losses import Loss
@@ -34,12 +34,15 @@ def check(estimator):
     if not any(hasattr(estimator, name) for name in FITTED):
         return
     try:
-        estimator._validate_params()
+        _check_parameters(estimator)
         _check_objective(estimator._objective)
+        if estimator._objective.tasks is not None:  # no more of them than the file has values
+            n_tasks = len(estimator._objective.tasks.offsets) - 1
+            _must(len(estimator._state["priors"]) == n_tasks, "priors")
         shapes = _shapes(estimator._objective, estimator._params)
         for params, state in _members(estimator):
             _check_params(params, shapes)
-            _check_state(state, params, estimator._objective.sparsifier)
+            _check_state(state, params, estimator._objective)
         _check_targets(estimator)
         _check_published(estimator)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -71,6 +74,11 @@ def _like(value, expected):
     return True
 
 
+def _check_parameters(component):
+    name = first_invalid(component)
+    _must(name is None, f"the {name!r} parameter of {type(component).__name__} is not in its range")
+
+
 def _check_objective(objective):
     """Each part in the place of its kind, its hyperparameters in their ranges."""
     loss, tasks = objective.reconstruction.loss, objective.tasks
@@ -84,7 +92,7 @@ def _check_objective(objective):
         components.append((tasks.balancer, Balancer))
     for component, kind in components:
         _must(isinstance(component, kind), f"a {kind.__name__}")
-        component.validate()
+        _check_parameters(component)
 
 
 def _shapes(objective, params):
@@ -103,12 +111,14 @@ def _shapes(objective, params):
         offsets = tasks.offsets
         _must(offsets.dtype == np.int64 and offsets.ndim == 1 and offsets[0] == 0, "offsets")
         _must((np.diff(offsets) >= 0).all(), "offsets")
-        _must(sorted({*tasks.later} & {*offsets.tolist()}) == [*tasks.later], "later")
+        later = np.array(tasks.later, np.int64)
+        _must((offsets[np.searchsorted(offsets, later)] == later).all(), "later")
+        _must((np.diff(later) > 0).all(), "later")
         c = int(offsets[-1])
         shapes |= {"W_head": (c, m), "b_head": (c,)}
         if "W_skip" in params:
             shapes["W_skip"] = (c, f)
-        _must(tasks.of_kind.keys() <= KINDS.keys(), "kinds of heads")
+        _must(sum(map(np.sum, tasks.of_kind.values())) == len(offsets) - 1, "kinds of heads")
     if objective.private is not None:
         _must(type(objective.private) is Private and tasks is not None, "private")
         p, k = objective.private.size, objective.private.k
@@ -155,25 +165,39 @@ def _check_published(estimator):
         _must(np.ndim(value) == np.ndim(expected), name)
 
 
-def _check_state(state, params, sparsifier):
+def _check_state(state, params, objective):
     """What training goes on from: moments are of the shape of what they are the moments of."""
     m = len(params["W_dec"])
     optimizer = state["optimizer"]
     kinds: dict = {cls.__name__: cls for cls in OPTIMIZERS.values()}
+    _must(type(optimizer["kind"]) is str, "kind of the optimizer")
     n_moments = kinds[optimizer["kind"]].n_moments
     _must(type(optimizer["t"]) is int and optimizer["t"] >= 0, "steps of the optimizer")
-    trained = params.keys() - set(sparsifier.buffers)
-    _must(optimizer["moments"].keys() >= trained, "moments")
+    trained = params.keys() - set(objective.sparsifier.buffers)
+    _must(params.keys() >= optimizer["moments"].keys() >= trained, "moments")
     for name, moments in optimizer["moments"].items():
         _must(type(moments) is tuple and len(moments) == n_moments, "moments")
         _must(all(_alike(moment, params[name]) for moment in moments), f"moments of {name}")
     _must(isinstance(state["rng"], np.random.Generator), "rng")
     for name in ("fired", "idle"):
         _must(state[name].shape == (m,) and state[name].dtype.kind in "fi", name)
-    _must({"weight", "unit"} <= state["scale"].keys(), "scale")
+    shapes = _shapes_of_scale(objective.tasks)
+    _must({name: value.shape for name, value in state["scale"].items()} == shapes, "scale")
     _must(all(value.dtype == np.float64 for value in state["scale"].values()), "scale")
+    _must(state.get("pretrained", {}).keys() <= params.keys(), "pretrained")
     for name, start in state.get("pretrained", {}).items():
         _must(_alike(start, params[name]), f"pretrained {name}")
+
+
+def _shapes_of_scale(tasks):
+    """Of what weights, losses and real targets are measured in."""
+    shapes: dict = {"weight": (), "unit": ()}
+    if tasks is not None:
+        of_tasks = ["label_weight"]
+        if "squared_error" in tasks.of_kind:
+            of_tasks += ["target_mean", "target_scale"]
+        shapes |= {name: (len(tasks.offsets) - 1,) for name in of_tasks}
+    return shapes
 
 
 def _check_targets(estimator):
@@ -184,12 +208,13 @@ def _check_targets(estimator):
     if tasks is not None:
         targets = getattr(estimator, name)
         _must(type(targets) is cls and type(targets.one_d) is bool, name)
+        _must(targets.n_tasks == len(tasks.offsets) - 1, f"{name}.n_tasks")
         _must(np.array_equal(targets.offsets, tasks.offsets), f"{name}.offsets")
         columns = targets.classes if cls is TaskLabels else [targets.known]
         _must(all(column.ndim == 1 for column in columns), f"{name}: classes, or what is known")
         _check_published_of_tasks(estimator, targets)
         for _, state in _members(estimator):
-            _check_tasks(tasks, state, cls is TaskTargets)
+            _check_tasks(tasks, state)
         _must(targets.names is None or len(targets.names) == targets.n_tasks, f"{name}.names")
 
 
@@ -208,12 +233,9 @@ def _check_published_of_tasks(estimator, targets):
         _must(_like(getattr(estimator, name), value), name)
 
 
-def _check_tasks(tasks, state, are_real):
-    """What tasks are measured in, and what their balancer keeps."""
+def _check_tasks(tasks, state):
+    """What the balancer of tasks begins with, and what it keeps."""
     sizes = np.diff(tasks.offsets)
-    of_tasks = ("label_weight", "target_mean", "target_scale") if are_real else ("label_weight",)
-    shapes = {"weight": (), "unit": (), **dict.fromkeys(of_tasks, sizes.shape)}
-    _must({name: value.shape for name, value in state["scale"].items()} == shapes, "scale")
     priors = [p if p is None else np.shape(p) for p in state["priors"]]
     _must(all(p in (None, (n,)) for p, n in zip(priors, sizes, strict=True)), "priors")
     with np.errstate(all="ignore"):

@@ -12,7 +12,8 @@ import numpy as np
 from skmtl._archive import shaped
 from skmtl._values import is_array, is_strings, need, need_array, whole
 
-OF_ARRAY = 200  # bytes, however few its entries are
+OF_ARRAY = 200  # bytes, however few its entries are,
+OF_PLACE = 8  # and in each list of it
 
 
 def _fits(value):
@@ -37,6 +38,7 @@ def _write(value, writer):
         node += [writer.put(np.concatenate(parts)) for parts in flat.values()]
         writer.spend(OF_ARRAY * len(value))
         writer.memo[ids] = node, list(value)  # the arrays, to keep their ids from being given away
+    writer.spend(OF_PLACE * len(value))
     return writer.memo[ids][0]
 
 
@@ -48,6 +50,7 @@ def _read(node, reader):
         need_array(shapes, shapes.ndim == 2)
         reader.spend(OF_ARRAY * len(shapes))
         reader.memo[key] = _cut_up(shapes, which, *map(reader.get, node[2:]))
+    reader.spend(OF_PLACE * len(reader.memo[key]))
     return list(reader.memo[key])
 
 

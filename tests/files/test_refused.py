@@ -91,7 +91,11 @@ def test_damage(change, message, data):
         (b'"tol": null', b'"tol": ' + b"[" * 9999 + b"]" * 9999, "holds more|not JSON|too deeply"),
         (b'"tol": null', b'"tol": {"pickle": "gASVAA=="}', "where save never writes it"),
         (b'"tol": null', b'"tol": {"object": {"os.system": {}}}', "class 'os.system'"),
-        (b'"tol": null', b'"tol": "x"', "'tol' parameter of MultiTaskSAEClassifier must be"),
+        (
+            b'"tol": null',
+            b'"tol": "x"',
+            "'tol' parameter of MultiTaskSAEClassifier is not",
+        ),
         (b'"tol": null', b'"predict": null', "where save never writes it"),
         (b'"tol": null', b'"__class__": null', "where save never writes it"),
         (b'"dtype": "<f4", "shape": [3, 4]', b'"dtype": "|O", "shape": [3, 4]', "described as"),
