@@ -93,9 +93,8 @@ def test_heads_end_at_the_minimum(name, cls, monkeypatch):
     own = np.hstack([model._params[n] for n in ("W_head", "W_skip") if n in model._params])
     own = np.hstack([own, model._params["b_head"][:, None]])
     assert value(own) < value(V) + 1e-4 * (value(0 * V) - value(V))
-    if name != "sparse codes":  # of which there are more than rows: others do as well
-        differ = (own == 0) != (V == 0)
-        assert differ.mean() < 0.1 and np.abs(own - V)[differ].max(initial=0) < 0.02 * V.max()
+    if name != "sparse codes":  # of which there are more than rows
+        assert ((own == 0) == (V == 0)).mean() > 0.9
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
