@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skmtl._arrays import as_floats
 from skmtl._gramian import AveragedGramian
 from skmtl._warn import warn
 
@@ -23,10 +24,7 @@ def check_task_weights(task_weights, targets):
                 f"{unknown[:5]}. Tasks that are left out have weight 1."
             )
         task_weights = [task_weights.get(name, 1.0) for name in names]
-    try:
-        weights = np.asarray(task_weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"task_weights must be numbers; got {task_weights!r}.") from error
+    weights = as_floats(task_weights, "task_weights")
     if weights.shape != (n_tasks,):
         raise ValueError(
             f"task_weights must have one entry per task ({n_tasks}); got shape {weights.shape}."

@@ -8,10 +8,11 @@ thread, and no two blocks write to the same place. So the bits of a result do no
 
 import os
 import threading
+import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from joblib import effective_n_jobs
@@ -70,20 +71,22 @@ class OneThreadBLAS:
     was. What somebody else sets meanwhile is seen when the context is next entered: it is then
     what will be put back.
 
-    Ctrl-C may come at either end of a ``with``, where nothing guards it. So leaving is done once
-    however often it is begun, and the finalizer begins it where it was not finished.
+    Ctrl-C may come at either end of a ``with``, where nothing guards it. So to leave twice is to
+    leave once, and where leaving did not come to its end, it is done when the context is let go.
     """
 
-    _lock = threading.RLock()  # a finalizer may run anywhere, in here too
+    _lock = threading.RLock()  # what is let go may be so anywhere, in here too
     _inside: set = set()  # a mark for each that was entered and not left
-    _mark = None
     _allowed: dict = {}  # by library
+    _if_let_go: Any = None
 
     def __enter__(self):
-        cls, self._mark, self._of_thread = OneThreadBLAS, object(), _here.inside
+        cls, mark, of_thread = OneThreadBLAS, object(), _here.inside
+        self._leave = leave = partial(cls._left, mark, of_thread)
+        self._if_let_go = weakref.ref(self, lambda gone: leave())
         with cls._lock:
-            cls._inside.add(self._mark)  # first: nothing is put back from now on
-            _here.inside.add(self._mark)
+            cls._inside.add(mark)  # first: nothing is put back from now on
+            of_thread.add(mark)
             for lib in _blas():
                 n_threads = lib.num_threads
                 if n_threads != 1 or lib not in _allowed_of(lib):
@@ -93,19 +96,18 @@ class OneThreadBLAS:
         return self
 
     def __exit__(self, *error):
-        cls = OneThreadBLAS
+        self._leave()
+        self._if_let_go = None
+
+    @classmethod
+    def _left(cls, mark, of_thread):
         with cls._lock:
-            cls._inside.discard(self._mark)
-            self._of_thread.discard(self._mark)
+            cls._inside.discard(mark)
+            of_thread.discard(mark)
             if not _here.inside:
                 cls._put_back(_here.allowed)
             if not cls._inside:
                 cls._put_back(cls._allowed)
-        self._mark = None
-
-    def __del__(self):
-        if self._mark is not None:
-            self.__exit__()
 
     @staticmethod
     def _put_back(allowed):

@@ -91,7 +91,7 @@ MAY_IMPORT = {
     "_heads": GROUND | {"_private", "_softmax_heads", "_squared_heads"},
     "_constraints": {"_numba"},
     "_gramian": {"_layouts", "_linalg", "_numba"},
-    "_balancing": {"_gramian", "_warn"},
+    "_balancing": {"_arrays", "_gramian", "_warn"},
     "_objectives": GROUND | {"_private", "_autoencoder", "_gramian", "_heads"},
     "_training": GROUND | {"_objectives"},
     "_logistic": GROUND | {"_stratify"},

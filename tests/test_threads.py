@@ -226,7 +226,6 @@ class RaisesAtLine:
             return self
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a finalizer
 def test_ctrl_c_at_either_end_of_a_context(monkeypatch):
     """At each call and line of what holds BLAS at one thread: it gets its threads back."""
     lib = Library("pthreads", 4)

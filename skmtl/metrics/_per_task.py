@@ -225,6 +225,12 @@ def _check_shape(table, true, name):
     shapes = [(t.n_rows, len(t.columns)) for t in (true, table)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"Y_true and {name} must have one shape; got {shapes[0]} and {shapes[1]}.")
+    names = [t.names or [] for t in (true, table)]
+    if names[0] != names[1] and sorted(names[0]) == sorted(names[1]):  # others are no names of ours
+        raise ValueError(
+            f"Y_true and {name} must have their columns in one order; got {names[0][:10]} and "
+            f"{names[1][:10]}. Pass {name}[list(Y_true.columns)]."
+        )
 
 
 def _read_weight(sample_weight, true):

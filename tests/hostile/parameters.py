@@ -50,6 +50,8 @@ BAD = {
         {"task": 1.0},
         {0: -1.0},
         {0: "a"},
+        np.ma.array([1.0, 2.0], mask=[False, True]),
+        np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"),
         "equal",
         1.0,
     ],
