@@ -247,6 +247,16 @@ def test_undefined_tasks_are_named_and_left_out():
         assert np.isnan(multitask_r2([[1.0]], [[2.0]]))
 
 
+def test_frames_whose_columns_are_in_another_order_are_refused():
+    Y = pd.DataFrame({"a": [0, 1, 1], "b": [1, 1, 0]})
+    assert multitask_accuracy(Y, Y) == multitask_accuracy(Y, pd.DataFrame(Y.to_numpy())) == 1
+    for metric in (multitask_accuracy, multitask_r2):
+        with pytest.raises(
+            ValueError, match=r"columns in one order; got \['a', 'b'\] and \['b', 'a'\]"
+        ):
+            metric(Y, Y[["b", "a"]])
+
+
 def test_every_metric_bears_one_label_and_one_class():
     """No exception and no warning but ours, whatever a fold leaves of a task."""
     for name, metric in METRICS.items():
