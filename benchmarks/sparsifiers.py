@@ -16,7 +16,8 @@ highest recovery where that is another. On the frontier log FVU is interpolated 
 settings of each rate; at each L0 the best rate counts. There each contestant tries all rates on the
 first seed alone; later seeds fit with those that were best anywhere on it.
 
-Each contestant runs in a process of its own in the environment that ``speed.py`` makes. A part is
+Each contestant runs in a process of its own in the environment that ``speed.py`` makes (on MNIST,
+where no peer takes part, in that of this interpreter). A part is
 one contestant's fits of one job and seed: all rates and settings. One that is kept for the same
 settings is not run again (``--redo`` does). What cannot be built is reported and left out.
 """
