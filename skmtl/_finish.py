@@ -6,17 +6,15 @@ Iterative Shrinkage-Thresholding Algorithm", 2009):
 
 V' <- prox(U - g(U) / D),   U <- V' + (a - 1) / a' (V' - V),   a' = (1 + sqrt(1 + 4 a^2)) / 2
 
-c D stands for the losses' second derivative. With z_i what the heads read of row i, and the 1 of
-the bias, that of task t is at most  h_t sum_i w_it z_i z_i^T  (h_t is 1/2 for a softmax, 2 for a
+D bounds the losses' second derivative. With z_i what the heads read of row i, and the 1 of the
+bias, that of task t is at most  h_t sum_i w_it z_i z_i^T  (h_t is 1/2 for a softmax, 2 for a
 squared error), and that at most a diagonal matrix, for any positive x (De Pierro, "A Modified
 Expectation Maximization Algorithm for Penalized Likelihood Estimation", 1995):
 
 D_j = max_t h_t sum_i w_it |z_ij| r_i / x_j,   r_i = sum_j |z_ij| x_j,   x_j = 1 / rms(z_j)
 
-So each latent comes at the scale that it has. c, at most 1, is the largest share of D that was met
-on the way: c <- max(c, dg . dU / dU . D dU) for the last move dU and what it did to the gradient.
-Nothing is decided by comparing losses, which near the minimum only rounding tells apart: weights
-are repetition here too.
+So each latent comes at the scale that it has, and no step is tried and taken back: near the minimum
+only rounding tells losses apart, and weights are to be repetition here too.
 """
 
 import numpy as np
@@ -25,8 +23,7 @@ from skmtl import _heads, _layouts, _linalg
 from skmtl._gradients import dense_gradient
 from skmtl._objectives import Batch
 
-N_STEPS = 200
-LEAST_SHARE = 0.03
+N_STEPS = 300
 
 
 def finish_heads(objective, params, data):
@@ -45,15 +42,11 @@ def finish_heads(objective, params, data):
             tasks.heads_backward(at, batch, code, d_scores, grads)
         return {name: dense_gradient(grads[name]) for name in names}
 
-    D = _bounds(tasks, params, names, read)
+    steps = {name: 1 / bound for name, bound in _bounds(tasks, params, names, read).items()}
     V = params | {name: params[name].copy() for name in names}
-    U, a, c, before, g_before = V, 1.0, LEAST_SHARE, None, {}
+    U, a = V, 1.0
     for _ in range(N_STEPS):
         g = gradients(U)
-        if before is not None:
-            c = max(c, _share_of_bound(before, U, g_before, g, D))
-        before, g_before = U, g
-        steps = {name: 1 / (c * D[name]) for name in names}
         new = U | {name: U[name] - (steps[name] * g[name]).astype(U[name].dtype) for name in names}
         tasks.after_step(new, steps.get, 1.0)
         after = (1 + np.sqrt(1 + 4 * a * a)) / 2
@@ -62,16 +55,6 @@ def finish_heads(objective, params, data):
         V, a = new, after
     for name in names:
         params[name][...] = V[name]  # its order in memory stays that of its moments
-
-
-def _share_of_bound(before, U, g_before, g, D):
-    """``dg . dU / dU . D dU``."""
-    of_gradient = of_bound = 0.0
-    for name, bound in D.items():
-        moved = U[name] - before[name]
-        of_gradient += float(np.vdot(moved, g[name] - g_before[name]))
-        of_bound += float(np.vdot(moved, bound * moved))
-    return min(of_gradient / of_bound, 1.0) if of_bound > 0 else 0.0
 
 
 def _bounds(tasks, params, names, read):

@@ -321,7 +321,12 @@ def test_sparse_rows_are_dense_rows(problem):
     )
 
 
-@given(problems(codes=[{"sparsifier": name} for name in (None, "l1", "kl", "softmax")], **SMOOTH))
+NEVER_CHOOSES = [{"sparsifier": name} for name in (None, "l1", "kl", "softmax")]
+# Of a few rows that a line separates the best heads are ill-defined: not to the last bits.
+WELL_DEFINED = [head for head in HEADS if head.get("head_penalty") != "group"]
+
+
+@given(problems(codes=NEVER_CHOOSES, heads=WELL_DEFINED, **SMOOTH))
 def test_precision_is_irrelevant(problem):
     """Within it, where no code chooses: among near equals the choice may differ."""
     X = problem.X.astype(np.float32)

@@ -41,7 +41,7 @@ class GroupSparse(HeadPenalty):
     of one private, of none kept for the reconstruction alone.
 
     Each step costs one more pass over the heads' weights. At its end ``fit`` holds the code of all
-    training rows and takes 200 proximal gradient steps on the heads alone, so that the map is
+    training rows and takes 300 proximal gradient steps on the heads alone, so that the map is
     that of the heads' own minimum and not of the last batches; ``partial_fit`` does not. The
     penalty is no part of ``loss_curve_``.
 
