@@ -101,7 +101,7 @@ def as_numbers(values, name):
     return values
 
 
-def as_floats(values, name):
+def as_floats(values, name) -> np.ndarray:
     """Numbers as a float64 array of any shape, finite or not."""
     values = as_numbers(values, name)
     try:

@@ -15,8 +15,9 @@ def check_task_weights(task_weights, targets):
     if task_weights is None:
         return None
     n_tasks = targets.n_tasks
-    if isinstance(task_weights, dict):
+    if hasattr(task_weights, "items"):  # a dict, or a Series that says which is whose
         names = list(range(n_tasks) if targets.names is None else targets.names)
+        task_weights = dict(task_weights.items())
         unknown = [name for name in task_weights if name not in names]
         if unknown:
             raise ValueError(

@@ -84,7 +84,8 @@ def _bounds(tasks, params, names, read):
     D = {name: own / x[name].astype(np.float64) for name, own in sums(np.abs, r).items()}
     # What nobody reads has no loss either: the penalty alone moves it, in one step.
     least = 1e-12 * max(own.max() for own in D.values())
-    return {n: np.broadcast_to(np.maximum(own, least), params[n].shape) for n, own in D.items()}
+    D = {name: np.where(own > 0, own, least) for name, own in D.items()}
+    return {name: np.broadcast_to(own, params[name].shape) for name, own in D.items()}
 
 
 def _row_sums(Z, x):

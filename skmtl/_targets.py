@@ -55,7 +55,7 @@ def read_table(y, name="y"):
         y = check_sparse_format(y, name).toarray()
     if hasattr(y, "columns"):  # a pandas or polars frame
         series = (y.iloc[:, t] if hasattr(y, "iloc") else y[c] for t, c in enumerate(y.columns))
-        columns, names = [_read_column(column) for column in series], _column_names(y)
+        columns, names = [_read_column(column) for column in series], column_names(y)
         if len(set(names)) < len(names):
             raise ValueError(
                 f"The columns of {name} must have names of their own; got {names[:10]}. Rename "
@@ -222,10 +222,10 @@ def labels_of(column, present, where):
             _refuse_type(kinds.pop(), where)
     if labels.dtype.kind not in "biufUOM":
         _refuse_type(labels.dtype.name, where)
-    if labels.dtype.kind == "M" and (labels.astype(DATES) != labels).any():
+    if labels.dtype.kind == "M" and not _are_dates(labels):
         raise ValueError(
-            f"Dates as labels must be whole microseconds; {where} has finer ones. Round them, or "
-            "convert them to strings."
+            f"Dates as labels must be whole microseconds, of a year within 290000 of 1970; {where} "
+            "has others. Round them, or convert them to strings."
         )
     if labels.dtype.kind == "f":
         if np.isinf(labels).any():
@@ -254,6 +254,12 @@ def kind_of(value):
     if isinstance(value, date | np.datetime64):
         return "date"
     return "string" if isinstance(value, str) else type(value).__name__
+
+
+def _are_dates(labels):
+    """Whether dates survive in ``DATES``: finer ones would lose digits, far ones wrap around."""
+    dates = labels.astype(DATES)
+    return bool(((dates == labels) & (dates.astype(labels.dtype) == labels)).all())
 
 
 def as_python(labels):
@@ -520,14 +526,14 @@ def fits_float(column):
     return not len(column) or (column.min() >= -(2**53) and column.max() <= 2**53)
 
 
-def _column_names(y):
+def column_names(y):
     """Names of the columns of a pandas or polars frame; None for what has none."""
     return [str(c) for c in y.columns] if hasattr(y, "columns") else None
 
 
 def check_names(y, targets, where="y"):
     """Refuse a frame whose columns have other names, or another order, than the tasks."""
-    known, names = targets.names, _column_names(y)
+    known, names = targets.names, column_names(y)
     if known is None or names is None or names == known:
         return
     raise ValueError(

@@ -78,12 +78,12 @@ class OneThreadBLAS:
     _lock = threading.RLock()  # what is let go may be so anywhere, in here too
     _inside: set = set()  # a mark for each that was entered and not left
     _allowed: dict = {}  # by library
-    _if_let_go: Any = None
+    _watched: dict = {}  # by mark, not in the context: what goes with it is not called
 
     def __enter__(self):
         cls, mark, of_thread = OneThreadBLAS, object(), _here.inside
         self._leave = leave = partial(cls._left, mark, of_thread)
-        self._if_let_go = weakref.ref(self, lambda gone: leave())
+        cls._watched[mark] = weakref.ref(self, lambda gone: leave())
         with cls._lock:
             cls._inside.add(mark)  # first: nothing is put back from now on
             of_thread.add(mark)
@@ -97,7 +97,6 @@ class OneThreadBLAS:
 
     def __exit__(self, *error):
         self._leave()
-        self._if_let_go = None
 
     @classmethod
     def _left(cls, mark, of_thread):
@@ -108,6 +107,7 @@ class OneThreadBLAS:
                 cls._put_back(_here.allowed)
             if not cls._inside:
                 cls._put_back(cls._allowed)
+            cls._watched.pop(mark, None)
 
     @staticmethod
     def _put_back(allowed):

@@ -225,7 +225,7 @@ def task_gradients(objective, params, state, batch, step, names):
     return np.array(out)
 
 
-def finished_heads(Z, answers, weight, offsets, penalty):
+def finished_heads(Z, answers, weight, offsets, penalty, n_steps=2000):
     """The minimum over V, (n_classes, columns of Z), of the heads' losses and a group penalty.
 
     Plain proximal gradient steps with the largest eigenvalue there is; the last column of Z, the
@@ -265,7 +265,7 @@ def finished_heads(Z, answers, weight, offsets, penalty):
     curved = 2.0 if real else 0.5
     step = 1 / max(np.linalg.eigvalsh(curved * (Z * w[:, None]).T @ Z).max() for w in weight.T)
     V = np.zeros((n_classes, Z.shape[1]))
-    for _ in range(2000):
+    for _ in range(n_steps):
         V = V - step * losses(V)[1]
         for t in range(len(sizes)):
             own = slice(offsets[t], offsets[t + 1])

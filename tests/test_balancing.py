@@ -205,6 +205,8 @@ def test_task_weights_by_name(problem):
     named = clf(task_weights={"b": 0.5}).fit(X, frame)
     assert_same_model(named, clf(task_weights=[1, 0.5, 1]).fit(X, Y))
     assert_same_model(named, clf(task_weights={1: 0.5}).fit(X, Y))
+    series = pd.Series({"b": 0.5, "a": 1.0})  # by its names too, in any order
+    assert_same_model(named, clf(task_weights=series).fit(X, frame))
     assert not np.array_equal(named.components_, clf().fit(X, Y).components_)
 
 

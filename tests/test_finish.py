@@ -97,6 +97,28 @@ def test_heads_end_at_the_minimum(name, cls, monkeypatch):
         assert ((own == 0) == (V == 0)).mean() > 0.9
 
 
+@pytest.mark.compiled
+def test_many_tasks_of_few_labels(monkeypatch):
+    """Separable, and the curvature of one task is far from that of the others."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100, 8))
+    Y = (X @ rng.standard_normal((8, 10)) + rng.standard_normal((100, 10))).round().clip(-1, 1)
+    Y[rng.random(Y.shape) < 0.9] = np.nan
+    values = []
+    for n_steps in (0, _finish.N_STEPS, 3000):
+        options = {"sparsifier": "topk", "n_components": 64, "max_iter": 20}
+        model, tasks, _, read, _ = finished(
+            MultiTaskSAEClassifier, X, Y, monkeypatch, n_steps, **options
+        )
+        Z, _ = as_arrays(model, read)
+        weight = np.vstack([batch.label_weight * (batch.labels >= 0) for batch, *_ in read])
+        labels = np.vstack([batch.labels for batch, *_ in read])
+        _, value = finished_heads(Z, labels, weight, tasks.offsets, tasks.penalty, n_steps=0)
+        values.append(value(np.column_stack([model._params["W_head"], model._params["b_head"]])))
+    start, end, minimum = values
+    assert minimum <= end < minimum + 0.01 * (start - minimum)
+
+
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
 def test_latents_of_any_scale(scale, monkeypatch):
     """A latent in another unit has its weights in that unit's inverse: the bound knows."""

@@ -2,9 +2,12 @@
 
 import argparse
 import contextlib
+import gc
+import linecache
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
@@ -213,16 +216,23 @@ def test_limits_of_other_threads_do_not_stand_in_the_way():
 
 
 class RaisesAtLine:
-    """A trace function that raises at the n-th call or line in some files."""
+    """A trace function that raises at the n-th call or line in some files, where a signal may.
+
+    None comes in the middle of a yield, nor between the last line of a ``with`` and its end: there
+    the line of the ``with`` is traced once more.
+    """
 
     def __init__(self, n, files):
         self.n_left, self.files = n, files
 
     def __call__(self, frame, event, argument):
-        if frame.f_code.co_filename in self.files:
-            self.n_left -= event != "return"  # no signal comes in the middle of a yield
-            if self.n_left == 0 and event != "return":
-                raise KeyboardInterrupt
+        code = frame.f_code
+        if code.co_filename in self.files:
+            line = linecache.getline(code.co_filename, frame.f_lineno).lstrip()
+            if event == "call" or (event == "line" and not line.startswith("with ")):
+                self.n_left -= 1
+                if self.n_left == 0:
+                    raise KeyboardInterrupt
             return self
 
 
@@ -248,3 +258,18 @@ def test_ctrl_c_at_either_end_of_a_context(monkeypatch):
         if raises.n_left > 0:
             break
     assert n > 100
+    with ThreadPoolExecutor(1) as pool:  # no lock is left behind
+        assert pool.submit(_threads.OneThreadBLAS._lock.acquire, timeout=5).result()
+        pool.submit(_threads.OneThreadBLAS._lock.release).result()
+
+
+def test_a_context_that_is_never_left(monkeypatch):
+    """As after Ctrl-C between the two ends of a ``with``, and part of a cycle."""
+    lib = Library("pthreads", 4)
+    monkeypatch.setattr(_threads, "_blas", lambda: [lib])
+    held = _threads.OneThreadBLAS().__enter__()
+    held.itself = held
+    assert lib.num_threads == 1
+    del held
+    gc.collect()
+    assert lib.num_threads == 4 and not _threads.OneThreadBLAS._watched

@@ -4,6 +4,8 @@ import numpy as np
 from scipy.cluster.hierarchy import cut_tree, fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from skmtl._arrays import as_floats
+
 
 def task_groups(affinity, n_groups=None):
     """Group the tasks whose gradients point the same way.
@@ -39,8 +41,8 @@ def task_groups(affinity, n_groups=None):
     >>> task_groups([[1, 0.6, -0.2], [0.6, 1, 0.1], [-0.2, 0.1, 1]])
     array([0, 0, 1])
     """
-    affinity = np.nan_to_num(np.array(affinity, dtype=float))
-    n_tasks = len(affinity)
+    affinity = np.nan_to_num(as_floats(affinity, "affinity"))
+    n_tasks = len(affinity) if affinity.ndim else 0
     if affinity.shape != (n_tasks, n_tasks) or n_tasks == 0:
         raise ValueError(
             f"affinity must be square, one row and column a task; got shape {affinity.shape}."

@@ -54,9 +54,11 @@ def explained_variance(
     0.5
     """
     X, X_reconstructed, weight = _check_rows(X, X_reconstructed, sample_weight)
-    mean = _weighted_mean(X, weight)
+    scale = _power_of_two(X)
+    mean = _weighted_mean(X, weight) / scale
     error = variance = square = 0.0
     for x, recon, w in _row_blocks(X, X_reconstructed, weight):
+        x, recon = x / scale, recon / scale
         error += _sum_of_products(w, x - recon, x - recon)
         variance += _sum_of_products(w, x - mean, x - mean)
         square += _sum_of_products(w, x, x)
@@ -137,8 +139,9 @@ def shrinkage(
             f"{offset!r}."
         )
     length = recon_length = product = 0.0
+    scale = _power_of_two(X)
     for x, recon, w in _row_blocks(X, X_reconstructed, weight):
-        x, recon = x - origin, recon - origin
+        x, recon = (x - origin) / scale, (recon - origin) / scale
         length += _sum_of_products(w, x, x)
         recon_length += _sum_of_products(w, recon, recon)
         product += _sum_of_products(w, x, recon)
@@ -276,6 +279,12 @@ def _row_blocks(X, X_reconstructed, weight):
     for start in range(0, X.shape[0], BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         yield _dense(X[block]), _dense(X_reconstructed[block]), weight[block]
+
+
+def _power_of_two(X):
+    """Near the largest entry: what is divided by it changes no bit, and has squares."""
+    largest = max(abs(float(X.max())), abs(float(X.min())))
+    return 2.0 ** max(np.frexp(largest)[1] - 1, -1022) if largest > 0 else 1.0
 
 
 def _dense(rows):

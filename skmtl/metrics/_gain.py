@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 from sklearn.utils.validation import check_random_state
 
+from skmtl._arrays import as_floats
+
 
 def relative_gain(
     scores: ArrayLike, baseline: ArrayLike, *, higher_is_better: bool | ArrayLike = True
@@ -40,7 +42,7 @@ def relative_gain(
     >>> round(relative_gain([0.9, 0.8], [0.8, 0.8]), 2)
     6.25
     """
-    scores, baseline = np.asarray(scores, dtype=float), np.asarray(baseline, dtype=float)
+    scores, baseline = as_floats(scores, "scores"), as_floats(baseline, "baseline")
     if scores.shape != baseline.shape or scores.ndim not in (1, 2) or scores.size == 0:
         raise ValueError(
             "scores and baseline must have one shape, (n_tasks,) or (n_tasks, n_metrics); got "
@@ -166,7 +168,7 @@ def relative_gain_report(
     >>> report.task_gain.round(1), report.harmed
     (array([ 11.4, -11.1]), array([False,  True]))
     """
-    errors, baseline = np.asarray(errors, dtype=float), np.asarray(baseline, dtype=float)
+    errors, baseline = as_floats(errors, "errors"), as_floats(baseline, "baseline")
     counted = _check_errors(errors, baseline)
     if not isinstance(n_resamples, Integral) or n_resamples < 1:
         raise ValueError(f"n_resamples must be an integer of at least 1; got {n_resamples!r}.")

@@ -12,8 +12,15 @@ import warnings
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skmtl._arrays import as_floats, refuse_masked
-from skmtl._targets import check_names, common_labels, is_missing, labels_of, read_table
+from skmtl._arrays import as_floats, naming
+from skmtl._targets import (
+    check_names,
+    column_names,
+    common_labels,
+    is_missing,
+    labels_of,
+    read_table,
+)
 from skmtl.metrics._one_task import METRICS
 
 
@@ -125,6 +132,7 @@ def _two_labels(Y_pred, true, classes):
 def _probabilities(Y_proba, true, classes):
     """Columns of the labels, and probabilities; a class the estimator does not know has 0."""
     n_tasks = len(true.columns)
+    _check_order(column_names(Y_proba), true, "Y_proba")
     proba, classes = _read_probabilities(Y_proba, n_tasks, _class_lists(classes, n_tasks))
     for p in proba:
         if p.ndim != 2 or len(p) != true.n_rows:
@@ -176,8 +184,10 @@ def _read_probabilities(Y_proba, n_tasks, classes):
     A 2-D array beside several tasks holds, as scikit-learn's classifiers of 0/1 matrices give
     it, the probability of 1 for each task.
     """
-    refuse_masked(Y_proba, "Y_proba")
-    if isinstance(Y_proba, list | tuple) and np.ndim(Y_proba[0]) == 2:
+    listed = isinstance(Y_proba, list | tuple) and len(Y_proba) > 0
+    with naming("Y_proba"):
+        listed = listed and np.ndim(Y_proba[0]) == 2
+    if listed:
         parts = [_floats(p) for p in Y_proba]
     else:
         array = _floats(Y_proba)
@@ -201,8 +211,11 @@ def _read_probabilities(Y_proba, n_tasks, classes):
 
 
 def _floats(p):
-    p = np.asarray(p)
-    return p if p.dtype.kind == "f" else p.astype(float)
+    """As finite numbers; of the precision that they have, by which logarithms are clipped."""
+    floats = as_floats(p, "Y_proba")
+    if not np.isfinite(floats).all():
+        raise ValueError("Y_proba must be finite; got NaN or infinity.")
+    return floats.astype(np.float32) if getattr(p, "dtype", None) == np.float32 else floats
 
 
 def _class_lists(classes, n_tasks):
@@ -225,7 +238,11 @@ def _check_shape(table, true, name):
     shapes = [(t.n_rows, len(t.columns)) for t in (true, table)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"Y_true and {name} must have one shape; got {shapes[0]} and {shapes[1]}.")
-    names = [t.names or [] for t in (true, table)]
+    _check_order(table.names, true, name)
+
+
+def _check_order(names, true, name):
+    names = [true.names or [], names or []]
     if names[0] != names[1] and sorted(names[0]) == sorted(names[1]):  # others are no names of ours
         raise ValueError(
             f"Y_true and {name} must have their columns in one order; got {names[0][:10]} and "

@@ -574,6 +574,12 @@ REFUSED = [
         first_seen(CLASSES),
     ),
     refused(
+        "dates of the year 10**15",
+        lambda: np.array([2**62, 2**61, 5] * 4).astype("M8[D]"),
+        "whole microseconds, of a year.*" + N,
+        first_seen(CLASSES),
+    ),
+    refused(
         "dates after a fit to numbers",
         lambda: np.column_stack([days(), days()]).astype("M8[ns]"),
         "labels of.*" + N,

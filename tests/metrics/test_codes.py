@@ -71,6 +71,14 @@ def test_rows_of_no_weight_do_not_matter(rows):
         assert metric(far, far_recon, sample_weight=weight) == expected
 
 
+@pytest.mark.parametrize("scale", [1e-310, 1e-170, 1e160, 1e300])
+def test_rows_of_any_size(scale, rng):
+    X = rng.random((20, 3))
+    near = X + 0.1 * rng.random((20, 3))
+    for metric in (explained_variance, shrinkage):
+        assert metric(X * scale, near * scale) == pytest.approx(metric(X, near), rel=1e-9)
+
+
 def test_small_variance_far_from_zero():
     """Sums of squares would cancel here; float32 would not even hold the mean."""
     X = 1e4 + np.random.default_rng(0).integers(0, 8, (5000, 3)) / 512

@@ -4,7 +4,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import t as student
 from scipy.stats import ttest_rel
 
-from skmtl.metrics import relative_gain, relative_gain_report
+from skmtl.metrics import relative_gain, relative_gain_report, task_groups
 
 
 @pytest.fixture
@@ -115,3 +115,14 @@ def test_task_of_one_unit_is_not_judged():
 def test_errors(errors, baseline, options, message):
     with pytest.raises(ValueError, match=message):
         relative_gain_report(errors, baseline, **options)
+
+
+def test_what_are_no_numbers():
+    masked, dates = np.ma.masked_equal(np.eye(2), 0), np.eye(2).astype("M8[D]")
+    for bad in (masked, dates, [[1], [2, 3]], {}, "a", 1j * np.eye(2)):
+        with pytest.raises(ValueError, match="scores"):
+            relative_gain(bad, np.ones((2, 2)))
+        with pytest.raises(ValueError, match="baseline"):
+            relative_gain_report(np.ones((2, 2)), bad)
+        with pytest.raises(ValueError, match="affinity"):
+            task_groups(bad)

@@ -255,6 +255,29 @@ def test_frames_whose_columns_are_in_another_order_are_refused():
             ValueError, match=r"columns in one order; got \['a', 'b'\] and \['b', 'a'\]"
         ):
             metric(Y, Y[["b", "a"]])
+    with pytest.raises(ValueError, match="Y_true and Y_proba must have their columns in one order"):
+        multitask_roc_auc(Y, Y[["b", "a"]] * 0.5)
+
+
+@pytest.mark.parametrize(
+    "proba",
+    [
+        [],
+        {},
+        "a",
+        [[0.1], [0.2, 0.3]],
+        [object()] * 4,
+        [np.nan] * 4,
+        [1j] * 4,
+        np.array(["2020"] * 4, "M8[D]"),
+        np.ma.array([0.1, 0.2, 0.3, 0.4], mask=[1, 0, 0, 0]),
+    ],
+    ids=repr,
+)
+def test_probabilities_that_are_none(proba):
+    for metric in (multitask_log_loss, multitask_roc_auc):
+        with pytest.raises(ValueError, match="Y_proba"):
+            metric([0, 1, 0, 1], proba)
 
 
 def test_every_metric_bears_one_label_and_one_class():
