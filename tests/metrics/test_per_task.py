@@ -272,7 +272,7 @@ def test_frames_whose_columns_are_in_another_order_are_refused():
         np.array(["2020"] * 4, "M8[D]"),
         np.ma.array([0.1, 0.2, 0.3, 0.4], mask=[1, 0, 0, 0]),
     ],
-    ids=repr,
+    ids=range(9),
 )
 def test_probabilities_that_are_none(proba):
     for metric in (multitask_log_loss, multitask_roc_auc):
