@@ -140,7 +140,7 @@ def _short(value):
     if value is NOTHING:
         return "object()"
     return (
-        repr(value).replace("Generator(PCG64) at ", "Generator ")[:30]
+        " ".join(repr(value).replace("Generator(PCG64) at ", "Generator ").split())[:30]
         if not isinstance(value, np.random.Generator)
         else "default_rng(0)"
     )
