@@ -75,12 +75,14 @@ def averaged(values, label_weight, average, sign=1):
     named = {"tasks": ones, "worst": ones, "labels": label_weight}
     if isinstance(average, str):
         weight = named.get(average, np.zeros(0))
+    elif hasattr(average, "items"):  # a dict, or a Series in an order of its own
+        weight = np.zeros(0)
     else:
         weight = as_floats(average, "average")
     if weight.shape != values.shape or not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise ValueError(
-            "average must be 'tasks', 'labels', 'worst', None, or a finite weight of 0 or more for "
-            f"each of the {len(values)} tasks; got {average!r}."
+            "average must be 'tasks', 'labels', 'worst', None, or an array of a finite weight of 0 "
+            f"or more for each of the {len(values)} tasks; got {average!r}."
         )
     if not label_weight.any():
         raise ValueError(

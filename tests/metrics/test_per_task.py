@@ -230,7 +230,7 @@ def test_averages():
     proba = [[0.8, 0.6, 0.5], [0.8, 0.6, 0.5], [0.8, 0.6, 0.5], [0.1, 0.6, 0.5]]
     losses = multitask_log_loss(Y, np.array(proba), average=None, classes=[0, 1])
     assert_allclose(multitask_log_loss(Y, proba, average="worst"), np.nanmax(losses))
-    for average in ("micro", [1, 2], [1, -1, 1]):
+    for average in ("micro", [1, 2], [1, -1, 1], pd.Series([1, 1, 1]), {0: 1, 1: 1, 2: 1}):
         with pytest.raises(ValueError, match="average must be"):
             multitask_accuracy(Y, pred, average=average)
 
