@@ -69,6 +69,9 @@ def test_bound_of_the_curvature(name, cls, sparse, monkeypatch):
     X = sp.csr_array(X) if sparse else X
     model, _, names, read, D = finished(cls, X, Y, monkeypatch, 1, **CASES[name])
     Z, weight = as_arrays(model, read)
+    curvature = 2 if cls is MultiTaskSAERegressor else 1 / 2
+    given = [batch.label_weight * (batch.labels >= 0) for batch, *_ in read]
+    assert_allclose(weight, curvature * np.vstack(given))
     bound = np.concatenate([D[n][0] for n in names if n != "b_head"] + [D["b_head"][:1]])
     held = (Z != 0).any(axis=0)
     of_tasks = [(Z[:, held] * w[:, None]).T @ Z[:, held] for w in weight.T]
